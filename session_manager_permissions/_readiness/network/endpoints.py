@@ -17,12 +17,7 @@ from session_manager_permissions._readiness.parts import (
     is_vpc,
     may_be_one_region,
 )
-from session_manager_permissions._readiness.templates.functions import (
-    UNKNOWN,
-    is_function,
-    mapping,
-    values_of,
-)
+from session_manager_permissions._readiness.templates import functions
 from session_manager_permissions._readiness.templates.texts import as_text
 
 from .reading import TABLE, PartOf, Reader
@@ -69,7 +64,7 @@ class EndpointReader(Reader):
         return {
             one: {
                 service
-                for value in values_of(one.properties, "ServiceName")
+                for value in functions.values_of(one.properties, "ServiceName")
                 for name in self._parts.assembly.possible(one.template, value)
                 for service in _services_of(as_text(name))
             }
@@ -95,18 +90,18 @@ class EndpointReader(Reader):
         name = parts.text(resource, properties.get("ServiceName"))
         in_region = self._in_region(resource, name, service.region)
         is_its = service.name in _services_of(name) and in_region is not False
-        if kind not in {"Interface", "Gateway", UNKNOWN} or not is_its:
+        if kind not in {"Interface", "Gateway", functions.UNKNOWN} or not is_its:
             return None
         named, fips = service_of(name)
         exists = in_region
-        if UNKNOWN in named:
+        if functions.UNKNOWN in named:
             exists = Unknown(f"the service of the endpoint {resource.logical_id!r}")
-        elif kind == UNKNOWN:
+        elif kind == functions.UNKNOWN:
             exists = Unknown(f"the type of the endpoint {resource.logical_id!r}")
         doubt = parts.changed(resource)
         policy: object = properties.get("PolicyDocument")
         if policy is not None:  # what can't be read is not the default one
-            policy = doubt or parts.assembly.document(template, policy, marked) or UNKNOWN
+            policy = doubt or parts.assembly.document(template, policy, marked) or functions.UNKNOWN
         groups = parts.references(resource, properties.get("SecurityGroupIds"), GROUP)
         return Endpoint(
             resource,
@@ -149,7 +144,7 @@ class EndpointReader(Reader):
             return Unknown("whether the agent uses the FIPS endpoint")
         if service != "s3":
             return enabled
-        inbound = mapping(properties.get("DnsOptions")).get(_ONLY_INBOUND)
+        inbound = functions.mapping(properties.get("DnsOptions")).get(_ONLY_INBOUND)
         for_vpc = {"AllResolvers": True, "OnlyInboundResolver": False}.get(str(inbound))
         doubt = Unknown("whether the private DNS of the S3 endpoint is for the VPC")
         return all_of((enabled, doubt if for_vpc is None else for_vpc))
@@ -159,8 +154,9 @@ class EndpointReader(Reader):
         properties, parts = resource.properties, self._parts
         options = properties.get("DnsOptions", {})
         addresses = parts.text(resource, properties.get("IpAddressType", "ipv4"))
-        default = None if is_function(options) else addresses
-        kinds = {addresses, parts.text(resource, mapping(options).get("DnsRecordIpType", default))}
+        default = None if functions.is_function(options) else addresses
+        of_names = functions.mapping(options).get("DnsRecordIpType", default)
+        kinds = {addresses, parts.text(resource, of_names)}
         if "ipv6" in kinds:
             return Unknown("whether the agent uses IPv6")
         known = kinds <= {"ipv4", "dualstack"}
@@ -174,16 +170,16 @@ class EndpointReader(Reader):
         """
         own = there or resource.template.stack.region
         of_name = name.split(".")[-2:-1]
-        if own is not None and any(UNKNOWN not in one and one != own for one in of_name):
+        if own is not None and any(functions.UNKNOWN not in one and one != own for one in of_name):
             return False
         value, of = resource.properties.get("ServiceRegion", _REGION), there or _REGION
         written, its = (self._parts.text(resource, one) for one in (value, of))
-        if written == its != UNKNOWN or value == of:
+        if written == its != functions.UNKNOWN or value == of:
             return True
-        return Unknown(decider(value, "region")) if UNKNOWN in (written, its) else False
+        return Unknown(decider(value, "region")) if functions.UNKNOWN in (written, its) else False
 
 
 def _services_of(name: str) -> Iterable[str]:
     """The services that an endpoint of a service's name may be of."""
     service, _ = service_of(name)
-    return SERVICES if UNKNOWN in service else [one for one in SERVICES if one == service]
+    return SERVICES if functions.UNKNOWN in service else [one for one in SERVICES if one == service]

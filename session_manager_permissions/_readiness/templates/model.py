@@ -7,19 +7,7 @@ from functools import cache, cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from .functions import (
-    MACRO,
-    NO_VALUE,
-    UNKNOWN,
-    Deployed,
-    intrinsic,
-    is_function,
-    listed,
-    maker_in,
-    mapping,
-    mappings_in,
-    text,
-)
+from . import functions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -132,7 +120,7 @@ class Unresolved(NamedTuple):
     @property
     def _parameter(self) -> dict[str, Any]:
         parameters = self.scope.parameters if isinstance(self.scope, Template) else {}
-        return mapping(parameters.get(str(self.expression)))
+        return functions.mapping(parameters.get(str(self.expression)))
 
 
 Value: TypeAlias = "tuple[str | ReturnValue | Unresolved, ...]"
@@ -175,6 +163,10 @@ def reference_to(value: Value, *types: str) -> Resource | None:
     return None
 
 
+_LIST: Final = re.compile("^CommaDelimitedList$|List<")
+"""The types of parameters whose value is a list."""
+
+
 class Template:
     """One synthesized template. That of a nested stack knows the resource that deploys it."""
 
@@ -198,23 +190,23 @@ class Template:
         """Returns the entries of a list that a function makes, as `Decided` says."""
         self.value: Callable[[object], Value] = lambda _: ()
         """Returns the value of an expression in the template, as `Assembly.value` does."""
-        self.conditions = mapping(body.get("Conditions"))
-        self.parameters = mapping(body.get("Parameters"))
+        self.conditions = functions.mapping(body.get("Conditions"))
+        self.parameters = functions.mapping(body.get("Parameters"))
         self.lists = frozenset(
             name
             for name, parameter in self.parameters.items()
-            if re.search("^CommaDelimitedList$|List<", text(mapping(parameter).get("Type", "")))
+            if _LIST.search(functions.text(functions.mapping(parameter).get("Type", "")))
         )
         """The parameters whose value is a list."""
-        self.outputs = mapping(body.get("Outputs"))
-        self.mappings = mapping(body.get("Mappings"))
+        self.outputs = functions.mapping(body.get("Outputs"))
+        self.mappings = functions.mapping(body.get("Mappings"))
         self.nested: dict[str, Template] = {}
-        entries = mapping(body.get("Resources"))
+        entries = functions.mapping(body.get("Resources"))
         self.made_later = {
             name: entry
             for name, entry in entries.items()
             if not (isinstance(entry, dict) and "Type" in entry)
-            and (name.startswith("Fn::") or maker_in(mapping(entry)))
+            and (name.startswith("Fn::") or functions.maker_in(functions.mapping(entry)))
         }
         """The entries that CloudFormation makes resources from: `Fn::ForEach`, `Fn::Transform`."""
         self.resources = {
@@ -222,7 +214,8 @@ class Template:
             for logical_id, entry in entries.items()
             if isinstance(entry, dict) and logical_id not in self.made_later
         }
-        for kind, given in mapping(body.get("Globals")).items():  # by which SAM adds properties
+        shared = functions.mapping(body.get("Globals"))  # by which SAM adds properties
+        for kind, given in shared.items():
             for one in self.resources.values():
                 if one.type == f"AWS::Serverless::{kind}":
                     one.written = {**one.written, "Globals": given}
@@ -230,8 +223,8 @@ class Template:
             name: frozenset(_types_made(name, entry)) for name, entry in self.made_later.items()
         }
         """The types of resource that each of them makes, with `UNKNOWN` for any type."""
-        written = listed([body.get("Transform"), body.get(MACRO)])
-        macros = [text(mapping(one).get("Name", one)) for one in written]
+        written = functions.listed([body.get("Transform"), body.get(functions.MACRO)])
+        macros = [functions.text(functions.mapping(one).get("Name", one)) for one in written]
         self.transforms = [name for name in macros if not _HARMLESS_TRANSFORMS.fullmatch(name)]
         """The macros that may change the template in any way."""
 
@@ -243,17 +236,17 @@ class Template:
 
     def may_make_list(self, expression: object) -> bool:
         """Tell whether an expression is a function that may make a list."""
-        function, argument = intrinsic(expression)
+        function, argument = functions.intrinsic(expression)
         is_list = function == "Ref" and argument in self.lists
         return is_list or function in {"Fn::FindInMap", "Fn::Split"}
 
     def may_vary(self, value: dict[str, Any]) -> bool:
         """Tell whether a mapping is a function that may choose a value, or make a list."""
-        return is_function(value) and (
+        return functions.is_function(value) and (
             "Fn::If" in value
-            or value == NO_VALUE
+            or value == functions.NO_VALUE
             or self.may_make_list(value)
-            or bool(maker_in(value))
+            or bool(functions.maker_in(value))
         )
 
     @property
@@ -278,7 +271,7 @@ class Template:
         """Return the resources that a part of the template refers to or depends on."""
         return [
             self.resources[mentioned]
-            for one in mappings_in(value)
+            for one in functions.mappings_in(value)
             for name, entry in one.items()
             if name in {"DependsOn", "Fn::GetAtt", "Fn::Sub", "Ref"}
             for mentioned in _mentioned(name, entry)
@@ -316,10 +309,10 @@ class Resource:
         self.template = template
         self.logical_id = logical_id
         self.body = body
-        self.written = mapping(body.get("Properties"))
+        self.written = functions.mapping(body.get("Properties"))
         """Its properties as the template has them."""
         type_ = body.get("Type")
-        self.type = type_ if type(type_) is str else UNKNOWN
+        self.type = type_ if type(type_) is str else functions.UNKNOWN
         self.condition = body.get("Condition")
 
     @property
@@ -334,9 +327,9 @@ class Resource:
 
     @cached_property
     def _deployed(self) -> dict[str, Any]:
-        maker = maker_in(self.body)
-        if maker or any(map(self.template.may_vary, mappings_in(self.written))):
-            return Deployed(self.written | maker, self.template)
+        maker = functions.maker_in(self.body)
+        if maker or any(map(self.template.may_vary, functions.mappings_in(self.written))):
+            return functions.Deployed(self.written | maker, self.template)
         return self.written
 
     @property
@@ -372,10 +365,10 @@ class Resource:
 def _types_made(name: str, entry: object) -> Iterator[str]:
     """Yield the types of resource that an entry or a loop makes, `UNKNOWN` for any type."""
     if not name.startswith("Fn::ForEach::"):
-        type_ = text(mapping(entry).get("Type"))
-        yield UNKNOWN if "{" in type_ else type_
+        type_ = functions.text(functions.mapping(entry).get("Type"))
+        yield functions.UNKNOWN if "{" in type_ else type_
         return
-    fragments = mapping(entry[-1] if isinstance(entry, list) and entry else None)
+    fragments = functions.mapping(entry[-1] if isinstance(entry, list) and entry else None)
     # AWS's own templates have an empty entry beside a loop within a loop.
     made = [one for one in fragments.items() if one[1] is not None]
     for fragment in made or [("", None)]:

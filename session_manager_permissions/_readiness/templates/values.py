@@ -11,22 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions import _patterns
 from session_manager_permissions._readiness.worlds import Worlds, only_if
 
-from . import texts
+from . import functions, texts
 from .files import Files
-from .functions import (
-    NO_VALUE,
-    UNKNOWN,
-    Deployed,
-    chosen,
-    intrinsic,
-    is_function,
-    maker_in,
-    mapping,
-    parts_of_sub,
-    rewritten,
-    shown,
-    values_of,
-)
 from .loading import as_document, parsed
 from .model import (
     NAMED_BY,
@@ -73,7 +59,7 @@ class Assembly(Files):
             "Fn::Join": self._join,
             "Fn::Length": self._length,
             "Fn::Select": self._select,
-            "Fn::Sub": lambda template, of: self._join(template, ["", parts_of_sub(of)]),
+            "Fn::Sub": lambda template, of: self._join(template, ["", functions.parts_of_sub(of)]),
             "Ref": self._reference,
         }
         """Each reads a function of a template, and returns None if its value is not known."""
@@ -92,7 +78,7 @@ class Assembly(Files):
         """
         if isinstance(expression, str):
             return texts.literal(template, expression)
-        function, argument = intrinsic(expression)
+        function, argument = functions.intrinsic(expression)
         read = self._functions.get(function)
         try:
             found = read(template, argument) if read else texts.scalar(expression)
@@ -113,7 +99,7 @@ class Assembly(Files):
             return False
 
     def _evaluated(self, template: Template, written: object, name: str) -> bool:
-        match intrinsic(written):
+        match functions.intrinsic(written):
             case "Fn::And", [*several]:
                 return all(self._evaluated(template, one, name) for one in several)
             case "Fn::Or", [*several]:
@@ -161,8 +147,8 @@ class Assembly(Files):
         def read(entry: object) -> str:
             return known(self.value(template, entry))
 
-        found = rewritten(as_document(written), read)
-        return rewritten(parsed(found), read) if isinstance(found, str) else found
+        found = functions.rewritten(as_document(written), read)
+        return functions.rewritten(parsed(found), read) if isinstance(found, str) else found
 
     def settled(self, value: Value) -> Value:
         """Return a value for the world that is judged.
@@ -200,7 +186,8 @@ class Assembly(Files):
 
     def names(self, template: Template, owner: dict[str, Any], by: str) -> list[Value]:
         """Return the names that a property of `owner` has in any world."""
-        names = (one for value in values_of(owner, by) for one in self.possible(template, value))
+        given = functions.values_of(owner, by)
+        names = (one for value in given for one in self.possible(template, value))
         return [*dict.fromkeys(names)]
 
     @cached_property
@@ -288,7 +275,7 @@ class Assembly(Files):
                 return found
             length = {"Fn::Length": expression}
             longer = [{"Fn::Equals": [length, str(one)]} for one in numbers if one > place]
-            return {"Fn::If": [{"Fn::Or": longer}, found, NO_VALUE]}
+            return {"Fn::If": [{"Fn::Or": longer}, found, functions.NO_VALUE]}
 
         return [*map(entry, range(most))]
 
@@ -330,13 +317,13 @@ class Assembly(Files):
 
     def _argument(self, template: Template, stack: Resource, name: str) -> Value:
         """Return the value of a parameter of a nested stack: what it is given, or its default."""
-        parameter = mapping(template.parameters.get(name))
-        given = mapping(stack.properties.get("Parameters")).get(name)
+        parameter = functions.mapping(template.parameters.get(name))
+        given = functions.mapping(stack.properties.get("Parameters")).get(name)
         if given is None:
             given = parameter.get("Default")
         if str(parameter.get("Type")).startswith("AWS::SSM::Parameter::Value<"):
             path = self.text(stack.template, given)
-            if UNKNOWN in path:
+            if functions.UNKNOWN in path:
                 return _parameter(template, name)
             given = f"{{{{resolve:ssm:{path}}}}}"
         return self.value(stack.template, given)
@@ -365,9 +352,9 @@ class Assembly(Files):
         """Return what CDK reads by a name under which a stack of another region writes it."""
         environment = reader.template.stack.environment
         for one in self.by_type["Custom::CrossRegionExportWriter"]:
-            written = mapping(one.written.get("WriterProps"))
+            written = functions.mapping(one.written.get("WriterProps"))
             to = one.template.stack.account, written.get("region")
-            if to == environment and name in mapping(written.get("exports")):
+            if to == environment and name in functions.mapping(written.get("exports")):
                 return self.value(one.template, written["exports"][name])
         return (ReturnValue(reader, name),)
 
@@ -379,7 +366,7 @@ class Assembly(Files):
         return self.value(resource.template, written)
 
     def _output(self, template: Template, name: str) -> Value | None:
-        output = mapping(template.outputs.get(name))
+        output = functions.mapping(template.outputs.get(name))
         if "Value" not in output:
             return None
         only_if(_has_output(template, name))
@@ -402,7 +389,7 @@ class Assembly(Files):
         found = defaultdict[Any, list[Any]](list)
         for template in self.templates:
             for name, output in template.outputs.items():
-                exported = mapping(mapping(output).get("Export")).get("Name")
+                exported = functions.mapping(functions.mapping(output).get("Export")).get("Name")
                 if exported is not None:
                     for value in self.possible(template, exported):
                         found[template.stack.environment, value].append((template, name))
@@ -421,7 +408,8 @@ class Assembly(Files):
         CDK writes this function for a reference between stacks where
         `@aws-cdk/core:defaultCrossStackReferences` is `weak` or `both`.
         """
-        given = {name: self.value(template, entry) for name, entry in mapping(argument).items()}
+        entries = functions.mapping(argument).items()
+        given = {name: self.value(template, entry) for name, entry in entries}
         region = given.get("Region", _pseudo(template, "AWS::Region"))
         match given:
             case {"StackName": (str(stack),), "OutputName": (str(output),)}:
@@ -459,16 +447,16 @@ class Assembly(Files):
 
     def _list(self, template: Template, expression: object) -> list[Value] | None:
         """Return the entries of a list; the last one may stand for the rest, as in `split`."""
-        expression = chosen(expression, template.holds)
+        expression = functions.chosen(expression, template.holds)
         if isinstance(expression, list):
-            known = (chosen(entry, template.holds) for entry in expression)
-            return [self.value(template, entry) for entry in known if entry != NO_VALUE]
+            known = (functions.chosen(entry, template.holds) for entry in expression)
+            return [self.value(template, entry) for entry in known if entry != functions.NO_VALUE]
         key = template, "list", json.dumps(expression, sort_keys=True)
         return self.worlds.once(key, lambda: self._made_list(template, expression))
 
     def _made_list(self, template: Template, expression: object) -> list[Value] | None:
         """Return the entries of a list that a function makes, as `_list` does."""
-        match intrinsic(expression):
+        match functions.intrinsic(expression):
             case "Fn::Split", [str(separator), source] if separator:
                 return texts.split(self.value(template, source), separator)
             case "Ref", name if name in template.lists:
@@ -489,22 +477,24 @@ class Assembly(Files):
         if not isinstance(argument, list) or len(argument) not in {3, 4}:
             return None
         found: object = template.mappings
-        default = mapping(argument[-1]).get("DefaultValue")
+        default = functions.mapping(argument[-1]).get("DefaultValue")
         for key in argument[:3]:
-            among = mapping(found)
+            among = functions.mapping(found)
             match self.value(template, key):
                 case (str(known),):
-                    found = Deployed(among, template).written(known)
-                case (Unresolved() as unknown,) if not maker_in(among):
-                    ref = mapping(key).get("Ref")
-                    decider = f"the parameter {ref!r}" if ref else f"the value {shown(key)}"
+                    found = functions.Deployed(among, template).written(known)
+                case (Unresolved() as unknown,) if not functions.maker_in(among):
+                    ref = functions.mapping(key).get("Ref")
+                    decider = (
+                        f"the parameter {ref!r}" if ref else f"the value {functions.shown(key)}"
+                    )
                     found = self._entry(among, unknown, decider)
                     only_if(found is not None or default is not None)
                 case _:
                     return None
             if found is None:
                 return default
-        return None if is_function(found) else found  # a macro makes it
+        return None if functions.is_function(found) else found  # a macro makes it
 
     def _entry(self, among: dict[str, Any], unknown: Unresolved, decider: str) -> object:
         """Return the entry of a mapping that the world chooses by the value of a parameter."""
@@ -516,7 +506,7 @@ class Assembly(Files):
 
 def _has_output(template: Template, name: str) -> bool:
     """Tell whether the world has an output: by its condition, and those of its stack."""
-    return template.has(mapping(template.outputs[name]).get("Condition"))
+    return template.has(functions.mapping(template.outputs[name]).get("Condition"))
 
 
 def _with_equal_entries(among: dict[str, Any]) -> list[frozenset[str]]:
@@ -548,7 +538,7 @@ def _parameter(template: Template, name: str) -> Value:
     It is known if only one value is allowed. The `AllowedValues` of a list are those of its
     entries, and those of a parameter of Systems Manager are names.
     """
-    parameter = mapping(template.parameters.get(name))
+    parameter = functions.mapping(template.parameters.get(name))
     allowed, type_ = parameter.get("AllowedValues"), str(parameter.get("Type"))
     if not isinstance(allowed, list) or name in template.lists or type_.startswith("AWS::SSM::"):
         return (Unresolved(template, name),)
