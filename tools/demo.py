@@ -91,7 +91,7 @@ def comparison_table(**times: Sequence[CapabilityAnswer]) -> Table:
     """A table of what a role might do at several times, a column each: the same was asked then."""
     table = Table("capability", *times)
     for found in zip(*times.values(), strict=True):
-        table.add_row(capability(found[0]), *map(answer, found))
+        table.add_row(capability(found[0]), *(answer(one["verdict"]) for one in found))
     return table
 
 

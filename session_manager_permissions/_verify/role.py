@@ -149,13 +149,13 @@ def print_role(found: RoleAnswer, console: Console) -> None:
     allowed_by = {fix: ["be assumed"] for fix in trusted["fix"]} if trusted else {}
     for one in capabilities:
         reasons = "\n".join([*one["why"], *one["notes"]])
-        table.add_row(capability(one), answer(one), plainly(reasons))
+        table.add_row(capability(one), answer(one["verdict"]), plainly(reasons))
         for fix in one["fix"]:
             allowed_by.setdefault(fix, []).append(_LABELS[one["capability"]])
     verdicts = {one["verdict"] for one in capabilities}
     if trusted and (trusted["fix"] or trusted["why"][1:]):
         verdicts.add(trusted["verdict"])
-        table.add_row("be assumed", _cell(trusted["verdict"]), plainly("\n".join(trusted["why"])))
+        table.add_row("be assumed", answer(trusted["verdict"]), plainly("\n".join(trusted["why"])))
     console.print(": ".join(filter(None, (found["instance_profile"], found["role"]))))
     console.print(table, soft_wrap=False)
     result = "not ready" if "denied" in verdicts else "it can't be known whether it is ready"
@@ -179,10 +179,6 @@ def capability(found: CapabilityAnswer) -> Text:
     return plainly(label if subject is None else f"{label}\n{subject}")
 
 
-def answer(found: CapabilityAnswer) -> Text:
+def answer(verdict: str) -> Text:
     """Make the table cell that says whether it is allowed."""
-    return _cell(found["verdict"])
-
-
-def _cell(verdict: str) -> Text:
     return plainly(verdict, {"allowed": "green", "denied": "red"}.get(verdict, "yellow"))
