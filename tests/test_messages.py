@@ -758,6 +758,8 @@ VERIFY: Final = {
     "an AWS managed key as `--key`, for a role": command(f"--role web-server --key {AWS_MANAGED}"),
     "a role that is deleted while IAM is asked": command(
         "--role web-server", refuses("iam:SimulatePrincipalPolicy", "NoSuchEntity")),
+    "a decision of IAM that is not known": command("--role web-server", lambda w: setattr(
+        w.account, "decides", lambda _: {"EvalDecision": "perhaps"})),
     "standard output that is closed": command("--role web-server", has_no_standard_output),
     "standard output that nobody reads": command("--role web-server", is_not_read),
     "an internal error": fails(RuntimeError("on\ntwo lines")),

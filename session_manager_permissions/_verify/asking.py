@@ -241,12 +241,15 @@ def well_formed(text: object, fault: Callable[[str], str | None]) -> str:
 
 
 def one_of(text: object, known: Collection[str]) -> str:
-    """Return a text of an answer if it is one of the known values; use it within `asking`.
+    """Return a text of an answer if it is one of the known values.
 
     Raises:
-        TypeError: it is not one of them.
+        CannotAsk: it is not one of them.
     """
-    return well_formed(text, lambda found: None if found in known else "is not known")
+    if isinstance(text, str) and text in known:
+        return text
+    what = f"an answer of AWS has {text!r}, which is none of {', '.join(known)}"
+    raise CannotAsk(f"{what}: try a newer version of the command")
 
 
 def not_from_aws(service: str) -> CannotAsk:

@@ -37,6 +37,7 @@ _SETTLED: Final = (
     *("available", "deleted", "deleting", "expired", "failed", "pendingacceptance", "rejected"),
 )
 """The states of an endpoint or a NAT gateway, in lower case, in which waiting changes nothing."""
+_CONNECTIVITY: Final = ("private", "public")
 _DESTINATION: Final = "DestinationCidrBlock"
 _LATTICE: Final = "VpcLattice"
 """The target of the routes to VPC Lattice, which lead to no other service."""
@@ -348,27 +349,25 @@ class LiveVpc:
 
     def _as_endpoint(self, found: _Described) -> model.Endpoint:
         """Read a VPC endpoint."""
-        service, _ = ec2.service_of(found["ServiceName"])
+        name, (service, _) = found["VpcEndpointId"], ec2.service_of(found["ServiceName"])
         state = found["State"].lower()
         gateway = found.get("VpcEndpointType") == "Gateway"
         exists: Fact = state == "available"
         if state not in _SETTLED:
-            exists = Unknown(f"the endpoint {found['VpcEndpointId']!r}, which is {state}")
+            exists = Unknown(f"the endpoint {name!r}, which is {state}")
         elif exists and service == "s3" and self.bucket_region is None:
             exists = Unknown("which region the log bucket is in, as an endpoint serves only one")
         policy = json.loads(found.get("PolicyDocument") or "null")
-        own_keys = {"aws:SourceVpc": self.id, "aws:SourceVpce": found["VpcEndpointId"]}
-        called = EACH_CALL.knowing(own_keys)
+        called = EACH_CALL.knowing({"aws:SourceVpc": self.id, "aws:SourceVpce": name})
         context, error = with_organization(self._session, policy, called)
         self._unless_error(error)
         kinds = found.get("IpAddressType"), found.get("DnsOptions", {}).get("DnsRecordIpType")
         only_ipv6 = Unknown(
-            f"whether the agent uses IPv6, as the endpoint {found['VpcEndpointId']!r} has only "
-            "IPv6 addresses"
+            f"whether the agent uses IPv6, as the endpoint {name!r} has only IPv6 addresses"
         )
         return model.Endpoint(
-            found["VpcEndpointId"],
-            found["VpcEndpointId"],
+            name,
+            name,
             ec2.Service(service),
             exists=exists,
             gateway=gateway,
@@ -477,7 +476,7 @@ class LiveVpc:
             name,
             found["VpcId"],
             None if found.get("AvailabilityMode") == "regional" else found["SubnetId"],
-            public=found.get("ConnectivityType", "public") == "public",
+            public=one_of(found.get("ConnectivityType", "public"), _CONNECTIVITY) == "public",
             available=available,
             zones=(*served,) if found.get("AutoProvisionZones") == "disabled" else None,
         )

@@ -276,6 +276,7 @@ ROUTES: Final = {
     **{f"a NAT gateway that is {state}": path(UNKNOWN, nat(State=state))
        for state in ("pending", "moving")},
     "a private NAT gateway": path(CHANNELS, nat(ConnectivityType="private")),
+    "a NAT gateway of a new kind": path(UNKNOWN, nat(ConnectivityType="new")),
     "a NAT gateway with appliances": path(UNKNOWN, nat(AttachedAppliances=[{}])),
     "a route that is filtered": path(UNKNOWN, routes(BY_NAT | {"State": "filtered"})),
     **{f"a regional NAT gateway whose table has {name}": path(
