@@ -181,8 +181,10 @@ def _compared(operator: str, asked: str, has: str | None) -> bool | None:
         return None
     if asked == has or (operator, asked) == ("stringlike", "*"):  # any value
         return True
-    if has is None or _is_open(has):
+    if has is None:
         return None
+    if _is_open(has):  # a `*` matches a part that is not known as well, such as a role's name
+        return (operator in _BY_PATTERN and "?" not in asked and _fits_arn(asked, has)) or None
     if operator in _BY_PATTERN:
         pattern = "".join(UNKNOWN if ord(one) >= MARKS else one for one in asked)
         found = matches(pattern, has)

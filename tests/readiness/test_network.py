@@ -469,7 +469,8 @@ TLS: Final = {"Bool": {"aws:SecureTransport": True}}
 OF_ACCOUNT, OF_OTHER = (
     {"StringEquals": {"aws:PrincipalAccount": one}} for one in ("111122223333", "444455556666")
 )
-ROOT: Final = {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}}
+OURS: Final = "arn:aws:iam::${AWS::AccountId}"
+ROOT: Final = {"AWS": {"Fn::Sub": f"{OURS}:root"}}
 ITS_ARN: Final = {"aws:PrincipalArn": att("Role", "Arn")}
 OF_ROLE: Final = {"AWS": att("Role", "Arn")}
 POLICIES_OF_ALL: Final[dict[str, object]] = {
@@ -592,6 +593,9 @@ ENDPOINT: Final[list[Row]] = [
           ("a Deny of an instance", UNKNOWN, ALLOWS_ALL,
            DENIES_ALL | {"Resource": "arn:aws:ec2:eu-west-1:111122223333:instance/i-1"}),
           ("either", UNKNOWN, either(ALLOWS_ALL, DENIES_ALL)), ("no statement", UNKNOWN, "a"))),
+    *((f"policy for roles by the pattern {name}", policy_of_ssm(ALLOWS_ALL | {"Condition": {
+        "ArnLike": {"aws:PrincipalArn": {"Fn::Sub": f"{OURS}:role/{name}"}}}}), path)
+      for name, path in (("*", OPEN), ("?*", UNKNOWN), ("app-*", UNKNOWN))),
     ("policy that denies the role, whose agent turns to Default Host Management",
      {**policy_of_ssm(ALLOWS_ALL, DENIES_ALL | {"Principal": OF_ROLE}),
       "Hosts": resource("AWS::SSM::DefaultHostManagementConfiguration")}, UNKNOWN),
