@@ -38,6 +38,9 @@ _SETTLED: Final = (
 )
 """The states of an endpoint or a NAT gateway, in lower case, in which waiting changes nothing."""
 _CONNECTIVITY: Final = ("private", "public")
+_KINDS_OF_ENDPOINTS: Final = (
+    *("Gateway", "GatewayLoadBalancer", "Interface", "Resource", "ServiceNetwork", "Tunnel"),
+)
 _DESTINATION: Final = "DestinationCidrBlock"
 _LATTICE: Final = "VpcLattice"
 """The target of the routes to VPC Lattice, which lead to no other service."""
@@ -343,9 +346,10 @@ class LiveVpc:
         service, is_fips = ec2.service_of(endpoint.get("ServiceName", ""))
         called = self.bucket_region if service == "s3" else self._region
         of_region = called in (None, endpoint.get("ServiceRegion", self._region))
-        kind = endpoint.get("VpcEndpointType", "Interface")
-        is_one = kind in ("Interface", "Gateway") and service in self._services
-        return is_one and of_region and not is_fips
+        if is_fips or service not in self._services or not of_region:
+            return False
+        kind = one_of(endpoint.get("VpcEndpointType", "Interface"), _KINDS_OF_ENDPOINTS)
+        return kind in ("Gateway", "Interface")
 
     def _as_endpoint(self, found: _Described) -> model.Endpoint:
         """Read a VPC endpoint."""

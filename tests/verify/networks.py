@@ -426,6 +426,9 @@ ENDPOINTS: Final = {
     "endpoints of others": path(
         "", endpoints(endpoint("ssm-fips"), endpoint("ssm", ServiceRegion="us-east-1"),
             endpoint("ssm", VpcEndpointType="GatewayLoadBalancer"), endpoint("ec2messages"))),
+    "an endpoint of a new kind": path(UNKNOWN, endpoints(endpoint("ssm", VpcEndpointType="New"))),
+    "an endpoint of a new kind and another service": path(
+        "", endpoints(endpoint("ec2", VpcEndpointType="New"))),
     "a policy for all": path("", behind_policy(policy())),
     "a policy for the account": path("", behind_policy(policy(Principal={"AWS": ACCOUNT}))),
     **{f"a policy {name}": path(told, behind_policy(text))
