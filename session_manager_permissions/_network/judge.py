@@ -39,9 +39,7 @@ class Judge:
         self._memory = memory or Once()
         self._cautious = None if cautious is None else Judge(cautious, memory=self._memory)
 
-    def judge(
-        self, placements: Iterable[Placement], services: Iterable[Service] = verdicts.ALWAYS_NEEDED
-    ) -> PathVerdict:
+    def judge(self, placements: Iterable[Placement], services: tuple[Service, ...]) -> PathVerdict:
         """Judge all places that compute may be in.
 
         The verdict has the problems of the first place that has any, and what decides on any place.
@@ -50,8 +48,7 @@ class Judge:
             placements: each place that the compute may be in; at least one.
             services: the services that it has to reach.
         """
-        wanted = tuple(services)
-        several = [self.paths(placement, wanted) for placement in dict.fromkeys(placements)]
+        several = [self.paths(placement, services) for placement in dict.fromkeys(placements)]
         closed = [paths for paths in several if any(path.problems for path in paths.values())]
         decides = (name for paths in several for path in paths.values() for name in path.decides)
         return PathVerdict(closed[0] if closed else {}, unknown(*decides).decides)

@@ -148,15 +148,12 @@ class LaunchReader:
         if interfaces := listed(data.get("NetworkInterfaces")):
             return self._by_interfaces(launch, interfaces)
         launch = self._placed(launch, origin, data)
-        return launch.over(self._copied(origin)) if "InstanceId" in data else launch
-
-    def _copied(self, origin: Resource) -> Launch:
-        """What a launch configuration takes from an instance: all but its public address.
-
-        https://docs.aws.amazon.com/autoscaling/ec2/userguide/create-lc-with-instanceID.html
-        """
+        if "InstanceId" not in data:
+            return launch
+        # A launch configuration takes from an instance all but its public address.
+        # https://docs.aws.amazon.com/autoscaling/ec2/userguide/create-lc-with-instanceID.html
         copied = self.unknown(origin, f"the instance that {origin.logical_id!r} is made from")
-        return copied._replace(public_address=None)
+        return launch.over(copied._replace(public_address=None))
 
     def _by_interfaces(self, launch: Launch, interfaces: list[object]) -> Launch:
         """What the primary network interface says: device 0 of network card 0.

@@ -121,7 +121,6 @@ _CHANGED: Final = "whether the SSM Agent runs, which a script on the instance ma
 _DETACHES: Final = "(?:disassociate|replace)[-_]?iam[-_]?instance|(?:unregister|set)-ec2iaminstance"
 """The calls that take an instance profile away, by their names in scripts."""
 _TAKES_CREDENTIALS: Final = re.compile(rf"(?i)http-?endpoint\W{{1,9}}disabled\b|{_DETACHES}")
-_CREDENTIALS: Final = "whether a script on the instance takes the agent's credentials away"
 
 _SETS_PROXY: Final = re.compile(
     rf"{_AGENT}\.(service\.d|override)|\bedit\s+\S*{_AGENT}|\bservices\\+{_AGENT}", re.IGNORECASE
@@ -148,9 +147,6 @@ _MATTERS_BESIDE: Final = re.compile(
 )
 """Where such a choice may decide after all, such as one of a pipe in a command about the agent."""
 _JOINED: Final = ("Fn::Join", "Fn::Sub")
-
-_PROXY: Final = "whether the agent uses the proxy that the user data mentions"
-_SETTINGS: Final = "the configuration of the agent, which a script on the instance writes"
 
 
 class Scripts(NamedTuple):
@@ -250,12 +246,12 @@ def _read(commands: str, text: str) -> Scripts:
     if last.get("may_stop", -1) > last.get("starts", -1) or _MATTERS_BESIDE.search(commands):
         agent = _CHANGED
     elif _TAKES_CREDENTIALS.search(commands):
-        agent = _CREDENTIALS
+        agent = "whether a script on the instance takes the agent's credentials away"
     if "proxy" in text.lower():
-        other_way = _PROXY
+        other_way = "whether the agent uses the proxy that the user data mentions"
         agent = _PROXY_OF_AGENT if _SETS_PROXY.search(text) else agent
     elif "amazon-ssm-agent.json" in text:
-        other_way = _SETTINGS
+        other_way = "the configuration of the agent, which a script on the instance writes"
     return Scripts(_ACTIVATION if activates else None, other_way, agent)
 
 

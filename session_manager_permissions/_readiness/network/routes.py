@@ -51,7 +51,9 @@ class RouteReader(Reader):
             return RouteTable("", (), self._seen(resource))
         routes = [one for route in self._reading.of(resource, ROUTE) for one in self._routes(route)]
         for kind in _PROPAGATIONS:
-            routes += [_propagated(one) for one in self._reading.of(resource, kind)]
+            for one in self._reading.of(resource, kind):
+                name = f"the propagated routes of {one.logical_id!r}"
+                routes.append(Route(Unknown(name), "elsewhere", name=name))
         seen: Fact = self._parts.changed(resource) or True
         for one in self._given_to_code.get(resource, ()):
             seen = Unknown(f"the routes that {one.logical_id!r} may make") if one.exists else seen
@@ -145,8 +147,3 @@ class RouteReader(Reader):
             public=parts.fact(resource, kind, "connectivity", default=True, words=words),
             zones=(*zones,) if "AvailabilityZoneAddresses" in properties else None,
         )
-
-
-def _propagated(resource: Resource) -> Route:
-    name = f"the propagated routes of {resource.logical_id!r}"
-    return Route(Unknown(name), "elsewhere", name=name)

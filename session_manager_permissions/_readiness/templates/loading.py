@@ -23,7 +23,6 @@ _TOO_DEEP: Final = {"Fn::Transform": "too deep to read"}
 _INT: Final = re.compile("[-+]?(0|[1-9][0-9]{0,999})")  # Python refuses 4,301 digits
 _FLOAT: Final = re.compile(r"[-+]?[0-9]+\.[0-9]*([eE][-+]?[0-9]+)?")
 _CORE: Final = "tag:yaml.org,2002:"
-_MERGE: Final = f"{_CORE}merge"
 
 
 class CannotRead(Exception):  # noqa: N818 # it speaks to the user, as `CannotAsk` does
@@ -211,7 +210,7 @@ class _Values:
         for key, entry in node.value:
             value, size = self.of(entry)
             total += size
-            if key.tag == _MERGE:
+            if key.tag == f"{_CORE}merge":
                 for one in reversed(value if isinstance(value, list) else [value]):
                     merged.update(one if isinstance(one, dict) else {})
             elif key.id != "scalar":
