@@ -258,8 +258,7 @@ def _first_matches(place: Place, entries: list[AclEntry], peer: Range) -> set[bo
     """Whether the first entry that matches an address allows it, for all addresses of a range."""
     left, said = place.blocks(peer), set[bool]()
     for entry in entries:
-        covers = place.covers(entry.range, peer)
-        if covers is True:
+        if place.covers(entry.range, peer) is True:
             return {*said, entry.allows}
         if isinstance(entry.range, Unknown):
             said.add(entry.allows)

@@ -60,8 +60,7 @@ def _out_of(place: Place, reference: Reference, address: Fact, seen: _Passed) ->
 
 def _table(place: Place, subnet: Subnet) -> RouteTable | Unknown:
     """Return the route table of a subnet."""
-    found = place.network.tables.get(subnet.table)
-    return found or Unknown(missing(subnet.table, "route table"))
+    return place.network.tables.get(subnet.table) or Unknown(missing(subnet.table, "route table"))
 
 
 def in_table(place: Place, endpoint: Endpoint) -> Fact:

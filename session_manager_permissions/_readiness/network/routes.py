@@ -109,11 +109,10 @@ class RouteReader(Reader):
 
     def _target(self, resource: Resource) -> tuple[Leads, Reference, str]:
         """Where a route leads, its target, and what a message calls that."""
-        properties = resource.properties
         written = {
             name: value
             for name in ("GatewayId", "NatGatewayId", *ELSEWHERE)
-            if (value := properties.get(name)) is not None
+            if (value := resource.properties.get(name)) is not None
         }
         if len(written) != 1:
             return "elsewhere", None, f"the target of the route {resource.logical_id!r}"

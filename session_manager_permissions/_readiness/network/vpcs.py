@@ -136,11 +136,10 @@ class VpcReader(Reader):
         """
         if not isinstance(gateway, Resource):
             return True
-        doubt = Unknown(f"the route table of the internet gateway {gateway.logical_id!r}")
         for one in self._reading.of(gateway, _EDGE):
             table = self._parts.reference(one, one.properties.get("RouteTableId"), TABLE)
             if not isinstance(table, Resource) or self._reading.of(table, ROUTE):
-                return doubt
+                return Unknown(f"the route table of the internet gateway {gateway.logical_id!r}")
         return self._reading.unseen(gateway, _EDGE) or True
 
 

@@ -58,9 +58,7 @@ def _text(part: str | ReturnValue | Unresolved) -> str:
 
 def scalar(value: object) -> Value | None:
     """Return a number, or what is true or false, as the text that CloudFormation makes of it."""
-    if isinstance(value, (bool, int, float)):
-        return (json.dumps(value),)
-    return None
+    return (json.dumps(value),) if isinstance(value, (bool, int, float)) else None
 
 
 def literal(template: Template, string: str) -> Value:
