@@ -89,7 +89,8 @@ class HostManagement:
 
     def of(self, resource: Resource) -> str:
         """Name what turns on Default Host Management for instances beside a resource, if any."""
-        return _first(self._turning_on, resource, self._may_turn_on)
+        found = _first(self._turning_on, resource, self._may_turn_on)
+        return found and f"{found}, which may turn on Default Host Management"
 
     def gives_profile(self, resource: Resource) -> str:
         """Name what may give credentials to instances that have no profile; empty if nothing."""
@@ -132,7 +133,8 @@ class HostManagement:
 
     def by_runbook(self, resource: Resource) -> str:
         """Name what gives instances beside a resource another profile, or policies; "" if none."""
-        return _first(self._running, resource, self._attaches)
+        found = _first(self._running, resource, self._attaches)
+        return found and f"{found}, which may give instances a profile or policies"
 
     def _attaches(self, found: Resource) -> bool:
         written = found.properties.get(_MAY_RUN_RUNBOOK[found.type])
@@ -143,7 +145,8 @@ class HostManagement:
 
     def stops_agent(self, resource: Resource) -> str:
         """Name what may stop the agent of instances beside a resource; "" if nothing does."""
-        return _first(self._stopping, resource)
+        found = _first(self._stopping, resource)
+        return found and f"{found}, which may keep the SSM Agent from working"
 
     @cached_property
     def _running(self) -> list[Resource]:
