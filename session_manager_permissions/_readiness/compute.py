@@ -67,6 +67,7 @@ instance profile launches instances by rules that are not known here.
 _BUILDERS: Final = ("AWS::ImageBuilder::Image", "AWS::ImageBuilder::ImagePipeline")
 """The types that build images by a recipe and its components."""
 
+_OF_BEANSTALK: Final = "AWS::ElasticBeanstalk::ConfigurationTemplate"
 _OPTIONS: Final = {
     "IamInstanceProfile": "aws:autoscaling:launchconfiguration",
     "SecurityGroups": "aws:autoscaling:launchconfiguration",
@@ -391,9 +392,16 @@ class Launchers:
         return False
 
     def _of_beanstalk(self, resource: Resource) -> Iterator[Compute]:
-        """The instances of an environment, whose own options override those of its template."""
+        """The instances of an environment, whose own options override those of its template.
+
+        The template counts if it is in the same stack.
+        """
         options: dict[str, object] = {}
-        for setting in functions.entries(resource.properties.get("OptionSettings")):
+        template, find = resource.properties.get("TemplateName"), self._parts.assembly.resource
+        base = find(_OF_BEANSTALK, resource.template, template)
+        uses = (base,) if base and base.template is resource.template else ()
+        settings = [one.properties.get("OptionSettings") for one in (*uses, resource)]
+        for setting in functions.entries(settings):
             named = map(setting.get, ("Namespace", "OptionName"))
             written = " ".join(self._parts.text(resource, one) for one in named)
             for name, namespace in _OPTIONS.items():
@@ -403,7 +411,7 @@ class Launchers:
         profile = options.get("IamInstanceProfile")
         subnets = self._parts.split(resource, options.get("Subnets", ""), SUBNET)
         if profile is None or not subnets or functions.UNKNOWN in options:
-            yield self._opaque(resource, _ELASTIC_BEANSTALK, profile)
+            yield self._opaque(resource, _ELASTIC_BEANSTALK, profile, uses)
             return
         groups = self._parts.split(resource, options.get("SecurityGroups", ""), GROUP)
         given = options.get("AssociatePublicIpAddress")
@@ -414,6 +422,7 @@ class Launchers:
             subnets=subnets,
             groups=(*groups, Unknown(f"the security group that {_ELASTIC_BEANSTALK} makes")),
             public_address=public or _GIVEN_BY_BEANSTALK,
+            uses=uses,
         )
         yield self._compute(resource, launch)
 

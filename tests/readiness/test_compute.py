@@ -429,6 +429,10 @@ USED: Final[dict[str, Parts]] = {
         "Template": template(), "User": instance(IamInstanceProfile="Own", LaunchTemplate=SPEC)},
     "a template that nodes use": {
         "Template": template(), "User": launching(Id=ref("Template")), "Cluster": CLUSTER},
+    "a template of AWS Elastic Beanstalk, and an environment with options of its own": {
+        "Template": beanstalk("ConfigurationTemplate", IamInstanceProfile="P", Subnets="subnet-1"),
+        "User": resource("AWS::ElasticBeanstalk::Environment", TemplateName=ref("Template"),
+                         **beanstalk(Subnets=ref("Subnet"))["Properties"])},
     "a template that nobody is known to use": {
         "Template": template(), "Batch": batch(LaunchTemplate=OTHERS)},
     "a template with a profile that nobody is known to use": {"Template": template(
