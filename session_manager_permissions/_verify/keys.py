@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions import _limits, _needs
 from session_manager_permissions._quoting import in_python
 
-from .asking import CannotAsk, well_formed
+from .asking import CannotAsk, one_of, well_formed
 from .simulator import ConditionKey, Context
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def describe_key(
             # An answer without one of these is not from AWS.
             "KeyState": str(key["KeyState"]),
             "KeyUsage": str(key["KeyUsage"]),
+            "KeyManager": one_of(key["KeyManager"], ("AWS", "CUSTOMER")),
             "Arn": well_formed(key["Arn"], _limits.key_fault),
             # `CustomerMasterKeySpec` is its old name.
             "KeySpec": str(key.get("KeySpec") or key["CustomerMasterKeySpec"]),

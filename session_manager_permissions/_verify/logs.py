@@ -147,7 +147,7 @@ def _bucket_key(node: Node, bucket: str, found: Bucket) -> LiveKey | CannotAsk |
         return itself
     if isinstance(described, CannotAsk):
         return described
-    return None if described.get("KeyManager") == "AWS" else LiveKey(arn, described["Arn"])
+    return None if described["KeyManager"] == "AWS" else LiveKey(arn, described["Arn"])
 
 
 def _with_key(node: Node, outcome: Outcome, bucket: Bucket) -> Outcome:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions import _limits
 from session_manager_permissions._quoting import in_shell
 
-from .asking import CannotAsk, NoNode, NotThere, answered, one_of, well_formed
+from .asking import CannotAsk, NoNode, NotThere, answered, one_of, tried, well_formed
 from .checks import CONNECTED, REGISTERED, RUNNING, TIER, Check, Evidence, Outcome
 from .lines import aws
 
@@ -32,7 +32,7 @@ _STATUS: Final = "ec2:DescribeInstanceStatus"
 _TIER: Final = "/ssm/managed-instance/activation-tier"
 _ADVANCED, _STANDARD = "advanced", "standard"
 _KINDS: Final = ("SystemStatus", "InstanceStatus")
-_STATUSES: Final = {"impaired", "initializing", "insufficient-data", "not-applicable", "ok"}
+_STATUSES: Final = ("impaired", "initializing", "insufficient-data", "not-applicable", "ok")
 _NOT_ONLINE: Final = (None, "ConnectionLost", "Inactive")
 """What Systems Manager says of a node whose agent does not report in."""
 _NOT_RUNNING: Final = ("pending", "shutting-down", "stopped", "stopping", "terminated")
@@ -352,11 +352,8 @@ def with_status_checks(node: Node, **asked: Any) -> Node:  # noqa: ANN401 # as b
     if isinstance(found, CannotAsk):
         return replace(node, status_checks=found)
     kinds = found.get(node.id, {})
-    if new := {*kinds.values()} - _STATUSES:
-        named = ", ".join(map(repr, sorted(new)))
-        why = f"it is not known whether a status check fails if its status is {named}"
-        return replace(node, status_checks=CannotAsk(why))
-    return replace(node, status_checks=kinds or dict.fromkeys(_KINDS, "not reported"))
+    known = tried(lambda: {kind: one_of(kinds[kind], _STATUSES) for kind in kinds})
+    return replace(node, status_checks=known or dict.fromkeys(_KINDS, "not reported"))
 
 
 def _kinds(status: dict[str, Any]) -> dict[str, str]:

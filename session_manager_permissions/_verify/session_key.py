@@ -86,12 +86,9 @@ def key_fault(node: Node, found: Mapping[str, Any]) -> tuple[str, tuple[str, ...
     has = f"the key has the usage {usage} and the spec {spec}"
     if usage in ("GENERATE_VERIFY_MAC", "KEY_AGREEMENT", "SIGN_VERIFY") or spec in _ASYMMETRIC:
         return f"{has}, so it can't generate data keys", ()
-    manager = found.get("KeyManager", "CUSTOMER")
-    is_usual = (usage, spec) == ("ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT")
-    if state not in _USABLE or not is_usual or manager not in ("AWS", "CUSTOMER"):
-        has += f", is managed by {manager}, and is in the state {state}"
-        return CannotAsk(f"{has}: whether it can decrypt is not known")
-    return _OF_AWS if manager == "AWS" else "", ()
+    if state not in _USABLE or (usage, spec) != ("ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT"):
+        return CannotAsk(f"{has}, and is in the state {state}: whether it can decrypt is not known")
+    return _OF_AWS if found["KeyManager"] == "AWS" else "", ()
 
 
 def _by_owner(node: Node, arn: str, *commands: str) -> tuple[str, ...]:
