@@ -214,7 +214,6 @@ def _by_endpoint(place: Place, endpoint: Endpoint) -> Path:
     subnets = [place.network.subnets.get(one) for one in endpoint.subnets]
     nowhere = Unknown(f"the subnets of the endpoint {endpoint.name!r}")
     ranges = tuple(one.range if one else nowhere for one in subnets) or (nowhere,)
-    groups = place.groups_or_default(endpoint.groups)
     # A subnet that is not seen may have any network ACL of the VPC. It may also be that of the
     # compute, within which no ACL applies, so the path is never closed.
     anywhere = subnets and all(
@@ -222,7 +221,7 @@ def _by_endpoint(place: Place, endpoint: Endpoint) -> Path:
         for acl in (() if all(subnets) else (None, *place.vpc.acls))
     )
     return through(
-        let_out(place, "VPC endpoint", End(ranges, groups)),
+        let_out(place, "VPC endpoint", End(ranges, place.groups_or_default(endpoint.groups))),
         let_in(place, endpoint),
         _by_policy(place, endpoint),
         *(unknown(one.decides) for one in doubts((endpoint.ipv4,))),

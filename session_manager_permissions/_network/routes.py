@@ -245,9 +245,8 @@ def _by_nat(place: Place, nat: NatGateway, where: str, start: _Start) -> Path:
     subnet = place.network.subnets.get(nat.subnet)
     if subnet is None:
         return through(available, out)
-    back = bypassed(place, subnet, start.subnet.range)
     let_in = acl_from(place, subnet, start.subnet, of_nat=len(start.seen) > 1)
-    return through(available, out, let_in, back)
+    return through(available, out, let_in, bypassed(place, subnet, start.subnet.range))
 
 
 def _closed(why: str) -> Path:

@@ -88,9 +88,8 @@ class OwnPolicies:
         knows = {"aws:PrincipalArn": marked(role.arn)} if role.in_app else {}
         once, key = self._parts.worlds.once, ("own policies", resource)
         for owner, written, is_its in once(key, lambda: [*self._documents(resource)]):
-            known = partial(self._parts.text, owner)
             context = self._decisions.policies.context(owner.template, there, asked).knowing(knows)
-            found = read(written, "", known, asked.actions, context)
+            found = read(written, "", partial(self._parts.text, owner), asked.actions, context)
             for one in self._decisions.policies.on(owner.template, found, asked):
                 for about, is_sure in self._principals(owner, one.principal, role):
                     yield about, one._replace(certain=one.certain and is_its and is_sure)

@@ -239,7 +239,6 @@ def _read(commands: str, text: str) -> Scripts:
     """Return what matters of commands, and of all that is written with them."""
     if not _MATTERS.search(text):
         return NO_SCRIPTS
-    activates = _ACTIVATES.match(text) is not None
     commands = re.sub(r"(?:\\|\s`)\n", " ", commands)  # in a shell or PowerShell, a line goes on
     last = {one.lastgroup: one.start() for one in re.finditer(_MENTIONS, commands)}
     other_way = agent = ""
@@ -252,7 +251,7 @@ def _read(commands: str, text: str) -> Scripts:
         agent = _PROXY_OF_AGENT if _SETS_PROXY.search(text) else agent
     elif "amazon-ssm-agent.json" in text:
         other_way = "the configuration of the agent, which a script on the instance writes"
-    return Scripts(_ACTIVATION if activates else None, other_way, agent)
+    return Scripts(_ACTIVATION if _ACTIVATES.match(text) else None, other_way, agent)
 
 
 def _decoded(script: str) -> str:

@@ -150,7 +150,6 @@ class SubnetReader(Reader):
         """Read a subnet."""
         properties, parts = subnet.properties, self._parts
         vpc = parts.reference(subnet, properties.get("VpcId"), VPC)
-        acl = acl_of(self._reading, subnet, vpc)
         native = parts.fact(subnet, properties.get("Ipv6Native"), "IPv6", default=False)
         gives = properties.get("MapPublicIpOnLaunch")
         return Subnet(
@@ -162,7 +161,7 @@ class SubnetReader(Reader):
             ipv6=any(name in properties for name in ("Ipv6CidrBlock", "Ipv6IpamPoolId"))
             or bool(self._reading.of(subnet, _BLOCK_OF)),
             table=self._table(subnet, vpc),
-            acl=acl,
+            acl=acl_of(self._reading, subnet, vpc),
             blocked=self._blocked(subnet, vpc),
             zones=self._reading.zones(subnet, properties),
         )

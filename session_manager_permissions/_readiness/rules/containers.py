@@ -93,9 +93,8 @@ def _of_role(rules: SessionRules, service: Resource, task: Resource) -> Iterator
     written, asked = task.properties.get("TaskRoleArn"), _asked(parts, service)
     if written is None:
         required = listed(task.properties.get("RequiresCompatibilities"))
-        needs = [parts.text(task, one) for one in required]
         launch = parts.text(service, service.properties.get("LaunchType", ""))
-        if launch == "FARGATE" or needs == ["FARGATE"]:
+        if launch == "FARGATE" or [parts.text(task, one) for one in required] == ["FARGATE"]:
             options = (_OPTION, *(rules.options(asked) if asked else ()))
             yield f"{_DENIED}: the task has no role", (GiveTaskRole(task, options),)
         return

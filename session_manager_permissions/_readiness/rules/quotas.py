@@ -97,8 +97,7 @@ def _managed_policies(roles: Roles, role: Role) -> int:
     """Return the least number of a role's managed policies; 0 if they can't be too many."""
     if len(role.managed) + len(role.others) <= _limits.MANAGED_POLICIES:
         return 0
-    in_app = {*_certain(roles, role, role.managed)}
     arns = {arn for one, arn in role.others if arn.startswith("arn:") and one.is_there}
     # A policy of the app may also be given by its ARN.
     aws = {arn for arn in arns if ":aws:policy/" in arn}
-    return len(aws) + max(len(in_app), len(arns - aws))
+    return len(aws) + max(len({*_certain(roles, role, role.managed)}), len(arns - aws))

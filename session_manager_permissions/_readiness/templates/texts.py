@@ -119,9 +119,8 @@ def _is_plain(part: ReturnValue | Unresolved, separator: str) -> bool:
     if isinstance(part, Unresolved):
         return part.expression in OF_ENVIRONMENT
     type_, attribute = part.resource.type, part.attribute
-    is_name = type_ in OF_IAM
     is_arn = type_ == "AWS::IAM::ManagedPolicy" and not {*separator} & {*":/"}
-    if (is_name or is_arn) and not attribute:
+    if (type_ in OF_IAM or is_arn) and not attribute:
         name = text(part.resource.written.get(NAMED_BY[type_], ""))
         return "," not in separator or not ("," in name or UNKNOWN in name)
     return _WITH_ID.fullmatch(type_) is not None and (not attribute or attribute.endswith("Id"))
