@@ -350,8 +350,6 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("a bucket by the names of its logs", own(s3BucketName=ref("Bucket"))
      | {"Bucket": resource("AWS::S3::Bucket", BucketName="my-logs")},
      [allow("s3:PutObject", on="arn:aws:s3:::my-logs/*.log")], READY),
-    ("another bucket by its name", with_bucket_policy(BucketName="my-logs"),
-     [allow(READS, on="arn:aws:s3:::others")], DENIED),
     ("a bucket of some partitions", with_bucket_policy(BucketName="my-logs"),
      [allow(READS, on="arn:aws-*:s3:::my-logs"), allow("s3:Put*")], UNKNOWN),
     ("a bucket elsewhere", LOGS_ELSEWHERE, [], UNKNOWN),
@@ -505,7 +503,6 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
     ("a group by its attribute", own(cloudWatchLogGroupName=ref("Group")) | log_group(),
      [allow(*STREAMS, on=att("Group", "Arn"))], READY),
     ("a group without streams", LOGGED, [allow(*STREAMS, on=parts_of(f"{GROUPS}sessions"))], LOST),
-    ("the streams of another", LOGGED, [allow(*STREAMS, on=parts_of(f"{GROUPS}others:*"))], LOST),
     *((f"the streams of a group by a parameter, in {of}", LOGGED,
        [allow(*STREAMS, on={"Fn::Sub": f"arn:aws:logs:{of}:log-group:${{Free}}:*"})], found)
       for of, found in (("us-east-1:1", LOST), ("*", READY))),  # the account as well
