@@ -7,20 +7,13 @@ from typing import Final
 
 from session_manager_permissions._patterns import MARKS
 
-from .templates.model import ReturnValue, Unresolved, Value
+from .templates.model import ARNS, ReturnValue, Unresolved, Value
 
 ALIAS: Final = "AWS::KMS::Alias"
 KEYS: Final = ("AWS::KMS::Key", "AWS::KMS::ReplicaKey")
 """The keys of KMS."""
 
 _DIGITS: Final = {ord(digit): MARKS + number for number, digit in enumerate("-0123456789abcdef")}
-_ARNS: Final = {
-    ALIAS: "arn::kms:${AWS::Region}:${AWS::AccountId}:${Name}",
-    **dict.fromkeys(KEYS, "arn::kms:${AWS::Region}:${AWS::AccountId}:key/${Name}"),
-    "AWS::Logs::LogGroup": "arn::logs:${AWS::Region}:${AWS::AccountId}:log-group:${Name}:*",
-    "AWS::S3::Bucket": "arn::s3:::${Name}",
-}
-"""The ARNs of these types, by the name that `Ref` returns."""
 _REFERRED_BY: Final = {
     "AWS::IAM::Role": "RoleName",
     ALIAS: "AliasName",
@@ -43,9 +36,8 @@ def _marked_part(part: str | ReturnValue | Unresolved) -> str:
     if isinstance(part, ReturnValue):
         resource, attribute = part
         known = resource.template.value
-        if attribute == "Arn" and resource.type in _ARNS:
-            its_name = {"Name": {"Ref": resource.logical_id}}
-            return marked(known({"Fn::Sub": [_ARNS[resource.type], its_name]}))
+        if attribute == "Arn" and resource.type in ARNS:
+            return marked(resource.arn)
         name = resource.properties.get(_REFERRED_BY.get(resource.type, ""))
         if not attribute and name is not None:
             return marked(known(name))

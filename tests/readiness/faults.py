@@ -652,6 +652,13 @@ EITHER_POLICIES: Final = {
 }
 OTHERS: Final = allow("ssm:GetParameter", Principal="*")
 OF_OTHERS: Final = {"Statement": [OTHERS]}
+
+
+def in_arn(place: int, separator: str, arn: Body) -> Body:
+    """A part of an ARN, as CDK writes the name of what is imported by its ARN."""
+    return {"Fn::Select": [place, {"Fn::Split": [separator, arn]}]}
+
+
 NAMED_GRANT: Final = GRANT | {"Properties": GRANT["Properties"] | {"PolicyName": "Grant"}}
 NAMED_LATE: Final = LATE | {"Properties": LATE["Properties"] | {"PolicyName": "Late"}}
 KEYED: Final = {"Key": resource("AWS::KMS::Key"), "Document": session(kmsKeyId=att("Key", "Arn"))}
@@ -840,6 +847,12 @@ INCLUDED: Final[dict[str, tuple[str, Body]]] = {
     "a key that waits for an instance of another role": ("session-denied", profile_and_role(
         inline(ALL), Machine=RUNNING, Other=machine(IamInstanceProfile="Other"),
         **KEYED | {"Key": resource("AWS::KMS::Key", Description=ref("Other"))})),
+    "a document whose key is named by a part of its ARN": ("session-denied", profile_and_role(
+        inline(ALL), **KEYED | {"Document": session("SSM-SessionManagerRunShell",
+            kmsKeyId=in_arn(1, "/", in_arn(5, ":", att("Key", "Arn"))),
+            cloudWatchLogGroupName=in_arn(6, ":", att("Group", "Arn")),
+            s3BucketName=in_arn(0, "/", in_arn(5, ":", att("Bucket", "Arn"))))},
+        Bucket=resource("AWS::S3::Bucket"), Group=resource("AWS::Logs::LogGroup"))),
     "a document whose key a condition chooses": ("session-denied", in_either(profile_and_role(
         Machine=RUNNING, Bucket=WITH_BUCKET["Bucket"], Key=KEYED["Key"], Other=KEYED["Key"],
         Document=session(s3BucketName=ref("Bucket"), kmsKeyId={

@@ -7,7 +7,7 @@ import pytest
 
 from session_manager_permissions._needs import DEFAULT_DOCUMENT
 
-from .faults import on_c
+from .faults import in_arn, on_c
 from .launches import scaling, template
 from .parts import att, each, nested, on, ref, resource, rows
 from .reports import TRUST, Body, Check, inline, machine, managed_policy, policy, profile_and_role
@@ -542,7 +542,10 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
       for what, inputs, made in (
           ("a bucket", {"s3BucketName": att("Bucket", "Arn"), "s3EncryptionEnabled": True}, {}),
           ("a group", {"cloudWatchLogGroupName": att("Group", "Arn"), **ENFORCES},
-           log_group(KmsKeyId=ARN)))),
+           log_group(KmsKeyId=ARN)),
+          ("what precedes a slash in the name of a group",  # which may have slashes
+           {"cloudWatchLogGroupName": in_arn(0, "/", in_arn(6, ":", att("Group", "Arn"))),
+            **ENFORCES}, log_group(KmsKeyId=ARN)))),
     ("encrypted logs in a bucket elsewhere by its ARN",
      default(s3BucketName="arn:aws:s3:::logs", s3EncryptionEnabled=True), ON_S3, UNKNOWN),
     ("logs in a group elsewhere", default(**TO_GROUP), ON_LOGS, READY),

@@ -73,6 +73,17 @@ def _partition(region: str) -> Partition | None:
 
 OF_IAM: Final = {"AWS::IAM::InstanceProfile": "instance-profile", "AWS::IAM::Role": "role"}
 """Types whose `Ref` is a name, and what their ARNs call them."""
+_IAM: Final = "arn:${AWS::Partition}:iam::${AWS::AccountId}"
+_HERE: Final = "${AWS::Region}:${AWS::AccountId}"
+ARNS: Final = {
+    **{one: f"{_IAM}:{kind}${{Path}}${{Name}}" for one, kind in OF_IAM.items()},
+    "AWS::KMS::Alias": f"arn:${{AWS::Partition}}:kms:{_HERE}:${{Name}}",
+    "AWS::KMS::Key": f"arn:${{AWS::Partition}}:kms:{_HERE}:key/${{Name}}",
+    "AWS::KMS::ReplicaKey": f"arn:${{AWS::Partition}}:kms:{_HERE}:key/${{Name}}",
+    "AWS::Logs::LogGroup": f"arn:${{AWS::Partition}}:logs:{_HERE}:log-group:${{Name}}:*",
+    "AWS::S3::Bucket": "arn:${AWS::Partition}:s3:::${Name}",
+}
+"""The ARNs of these types, by the name that `Ref` returns."""
 
 NAMED_BY: Final = {
     "AWS::AutoScaling::LaunchConfiguration": "LaunchConfigurationName",
@@ -319,6 +330,12 @@ class Resource:
     def properties(self) -> dict[str, Any]:
         """Its properties, each of which reads as it is in the world that is judged."""
         return self._deployed if self.template.has_choices else self.written
+
+    @property
+    def arn(self) -> Value:
+        """The ARN of a resource whose type is in `ARNS`, of which what `Ref` returns is a part."""
+        given = {"Path": self.properties.get("Path", "/"), "Name": {"Ref": self.logical_id}}
+        return self.template.value({"Fn::Sub": [ARNS[self.type], given]})
 
     @property
     def acting(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Final
 
 from .functions import UNKNOWN, split_dynamic, text
-from .model import NAMED_BY, OF_IAM, ReturnValue, Template, Unresolved, Value, merged
+from .model import ARNS, NAMED_BY, OF_IAM, ReturnValue, Template, Unresolved, Value, merged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,6 +35,8 @@ _SEPARATORS: Final = re.compile("(:?instance-profile|:?policy|:?role)?[ ,/:;|]+"
 In an ARN of IAM, a name follows one of the words.
 """
 
+_WITH_SLASHES: Final = ("AWS::KMS::Alias", "AWS::Logs::LogGroup")
+"""Of the types of `ARNS`, those whose names may have slashes."""
 _WITH_ID: Final = re.compile(
     "AWS::EC2::(Instance|InternetGateway|LaunchTemplate|NatGateway|NetworkAcl|NetworkInterface|"
     "RouteTable|SecurityGroup|Subnet|VPC|VPCEndpoint)"
@@ -119,6 +121,8 @@ def _is_plain(part: ReturnValue | Unresolved, separator: str) -> bool:
     if isinstance(part, Unresolved):
         return part.expression in OF_ENVIRONMENT
     type_, attribute = part.resource.type, part.attribute
+    if type_ in ARNS and type_ not in OF_IAM and not attribute:
+        return "/" not in separator or type_ not in _WITH_SLASHES
     is_arn = type_ == "AWS::IAM::ManagedPolicy" and not {*separator} & {*":/"}
     if (type_ in OF_IAM or is_arn) and not attribute:
         name = text(part.resource.written.get(NAMED_BY[type_], ""))

@@ -15,6 +15,7 @@ from . import functions, texts
 from .files import Files
 from .loading import as_document, parsed
 from .model import (
+    ARNS,
     NAMED_BY,
     OF_IAM,
     Resource,
@@ -338,7 +339,7 @@ class Assembly(Files):
             return self._output(nested, attribute.removeprefix("Outputs."))
         only_if(resource.exists)
         if resource.type in OF_IAM and attribute == "Arn":
-            return self._arn_of_iam(resource)
+            return self._once(("arn", resource), lambda: resource.arn)
         if resource.type.startswith("AWS::KMS::") and attribute == "KeyId":
             return (ReturnValue(resource),)  # as `Ref` returns the id as well
         is_written = attribute in _AS_WRITTEN.get(resource.type, ())
@@ -371,17 +372,6 @@ class Assembly(Files):
             return None
         only_if(_has_output(template, name))
         return self._once((template, "output", name), lambda: self.value(template, output["Value"]))
-
-    def _arn_of_iam(self, one: Resource) -> Value:
-        """Return the ARN of a role or an instance profile, with its path before its name."""
-        kind = OF_IAM[one.type]
-        arn = f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:{kind}${{Path}}${{Name}}"
-
-        def read() -> Value:
-            given = {"Path": one.properties.get("Path", "/"), "Name": {"Ref": one.logical_id}}
-            return self.value(one.template, {"Fn::Sub": [arn, given]})
-
-        return self._once(("arn", one), read)
 
     @cached_property
     def _exports(self) -> dict[Hashable, list[tuple[Template, str]]]:
@@ -458,7 +448,11 @@ class Assembly(Files):
         """Return the entries of a list that a function makes, as `_list` does."""
         match functions.intrinsic(expression):
             case "Fn::Split", [str(separator), source] if separator:
-                return texts.split(self.value(template, source), separator)
+                match self.value(template, source):
+                    case (ReturnValue(one, "Arn"),) if one.type in ARNS:
+                        return texts.split(one.arn, separator)
+                    case value:
+                        return texts.split(value, separator)
             case "Ref", name if name in template.lists:
                 return [*map(texts.stripped, texts.split(self._given(template, name), ","))]
             case "Fn::FindInMap", of:
