@@ -85,6 +85,11 @@ NOT_OF_AGENT: Final = _OF_SERVICES | {
 
 It has the credentials of a role that a service assumes.
 """
+NOT_OF_PROFILE: Final = frozenset({"ssm:sourceinstancearn"})
+"""The condition key, in lower case, that no call with the role of an instance profile has.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html
+"""
 OF_ANY_CALLER: Final = RequestContext({}, lacks=_NOT_OF_OWN_CALLS | _OWN_KEYS).knowing(REQUEST_KEYS)
 """What is known of each call that a user or a role makes itself."""
 EACH_CALL: Final = OF_ANY_CALLER.knowing({"aws:PrincipalType": "AssumedRole"})._replace(
@@ -93,6 +98,8 @@ EACH_CALL: Final = OF_ANY_CALLER.knowing({"aws:PrincipalType": "AssumedRole"})._
     perhaps={"aws:multifactorauthpresent": ("false", "")},
 )
 """What is known of each call that an agent makes itself."""
+FROM_EC2: Final = EACH_CALL._replace(lacks=EACH_CALL.lacks | NOT_OF_PROFILE)
+"""What is known of each call that an agent makes with the role of an instance profile."""
 
 
 def principal_keys(arn: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from session_manager_permissions import _evaluation, _needs
-from session_manager_permissions._conditions import EACH_CALL, NO_CONTEXT, RequestContext, open_keys
+from session_manager_permissions._conditions import FROM_EC2, NO_CONTEXT, RequestContext, open_keys
 from session_manager_permissions._needs import ARN_PART
 from session_manager_permissions._patterns import UNKNOWN, all_hold, any_matches, matches, widest
 
@@ -73,7 +73,7 @@ def known_of(actions: tuple[str, ...], account: str) -> RequestContext:
     """
     if actions == (ENCRYPT_LOG,):
         return NO_CONTEXT._replace(lacks=frozenset({_needs.SESSION_KEY.lower()}))
-    by_role = EACH_CALL.knowing({"aws:PrincipalAccount": account})
+    by_role = FROM_EC2.knowing({"aws:PrincipalAccount": account})
     if actions == (DECRYPT,):
         of_session = dict.fromkeys((_needs.SESSION_KEY, _needs.TARGET_KEY))
         known = {"kms:CallerAccount": account, "kms:EncryptionAlgorithm": "SYMMETRIC_DEFAULT"}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import cache, partial
 from itertools import chain
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from session_manager_permissions import _limits, _needs
-from session_manager_permissions._conditions import OF_ANY_CALLER, RequestContext
+from session_manager_permissions._conditions import NOT_OF_PROFILE, OF_ANY_CALLER, RequestContext
 from session_manager_permissions._quoting import fitting
 
 from .asking import CannotAsk, answered, tried
@@ -22,12 +22,6 @@ if TYPE_CHECKING:
     from .live_roles import LiveRole
     from .questions import Agent, Question
     from .session import Session
-
-_PROFILE_LACKS: Final = frozenset({"ssm:sourceinstancearn"})
-"""The condition keys that calls with the role of an instance profile lack as well.
-
-https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html
-"""
 
 
 class CallVerdict(NamedTuple):
@@ -284,7 +278,7 @@ def ask(agent: Agent) -> list[tuple[str, Callable[[], Verdict | CannotAsk]]]:
     at_once = [call for one in asked for call in one.calls]
     answers = simulate(session, role.arn, at_once, agent.alike)
     command = _deployment(role, asked)
-    lacks = frozenset() if role.profile is None else _PROFILE_LACKS
+    lacks = frozenset() if role.profile is None else NOT_OF_PROFILE
 
     def verdict(question: Question) -> Verdict:
         reader = None if question.of_another_account else agent.spare

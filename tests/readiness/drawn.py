@@ -69,7 +69,7 @@ REQUESTS: Final[tuple[dict[str, Any], ...]] = (
     {"StringLike": {"aws:SourceVpc": "vpc-1*"}},
     {"StringNotLikeIfExists": {"aws:SourceVpc": "vpc-1*"}}, {"Null": {"aws:SourceVpc": "true"}},
     {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}},
-    {"ArnLike": {"ssm:SourceInstanceARN": "arn:aws:ec2:*:*:instance/i-0a*"}},
+    {"ArnLike": {"ec2:SourceInstanceARN": "arn:aws:ec2:*:*:instance/i-0a*"}},
     {"ForAnyValue:StringEquals": {"aws:PrincipalOrgPaths": ["o-1/r-1"]}},
     {"StringEquals": {"aws:RequestedRegion": {"Ref": "AWS::Region"}}},
 )  # fmt: skip

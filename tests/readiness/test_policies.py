@@ -201,7 +201,9 @@ MAY_DENY = (
 BUT_BUCKET: Final = {"Effect": "Allow", "Action": "*", "NotResource": "arn:aws:s3:::bucket"}
 DENIES_BUT: Final = BUT_BUCKET | {"Effect": "Deny"}
 BUT_SOME: Final = BUT_BUCKET | {"NotResource": "arn:aws:ec2:*:*:instance/i-1*"}
-OF_INSTANCE: Final = {"ArnLike": {"ssm:SourceInstanceARN": HERE}}
+OF_INSTANCE: Final = {"ArnLike": {"ec2:SourceInstanceARN": HERE}}
+OF_NODE: Final = {"ArnLike": {"ssm:SourceInstanceARN": HERE}}  # which no call of a profile has
+OF_OTHERS: Final = {"ArnNotLike": {"ssm:SourceInstanceARN": HERE}}
 OF_A_ROLE = {
     READY: (
         inline(CHANNELS_ONLY, allow(ACTION)), inline(allow("ssmmessages:*", "ssm:?pdateInstance*")),
@@ -210,6 +212,7 @@ OF_A_ROLE = {
         inline(ALL, not_actions("Deny", "ssm:*", "ssmmessages:*")), inline(ALL, deny("iam:*")),
         inline(ALL, deny("*", on="arn:aws:s3:::secret/*")), inline(BUT_BUCKET),
         inline(ALL, deny("ssmmessages:*", on="arn:aws:ssm:*")),
+        inline(ALL, deny("*", Condition=OF_NODE)),
         inline(ALL, DENIES_BUT | {"NotResource": "*"}), bounded(f"{AWS}PowerUserAccess"),
         *(inline(ALL, one | {"Condition": OF_INSTANCE}) for one in (deny("s3:*"), allow("*"))),
         managed(CORE), managed(sub(f"{OF_AWS}PowerUserAccess")), bounded({"Ref": "AWS::NoValue"}),
@@ -218,10 +221,12 @@ OF_A_ROLE = {
     NEITHER: (managed(f"{AWS}job-function/ViewOnlyAccess"), {}, inline(not_actions("Allow", "*")),
         bounded(f"{AWS}AmazonS3FullAccess"), inline(deny("*", Condition=OF_INSTANCE)),
         inline(allow(ACTION)), inline(allow("ssmmessages:Open*", "ssm:*")),
+        inline(allow("*", Condition=OF_NODE)),
         inline(allow("ssmmessages:*", on="arn:aws:ssm:*"), allow(ACTION))),
     DENIED: (managed(f"{AWS}AdministratorAccess", f"{AWS}AWSDenyAll"), bounded(f"{AWS}AWSDenyAll"),
         managed(CORE) | inline(deny("ssmmessages:open*channel")), inline(deny("*")),
         inline(ALL, not_actions("Deny", "ssmmessages:*")), inline(ALL, DENIES_BUT),
+        inline(ALL, deny("*", Condition=OF_OTHERS)),
         inline(ALL, deny("ssm:*", Condition=OF_INSTANCE), deny("ssmmessages:*"))),
     DENIED | NO_REGISTRATION: (inline(deny("ssmmessages:*")),),
     NO_REGISTRATION: (inline(not_actions("Allow", "ssm:*")), inline(CHANNELS_ONLY, allow("ssm:?")),
