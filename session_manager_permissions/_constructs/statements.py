@@ -244,7 +244,12 @@ def statements_by_sid(
 
 
 def _is_of_other_account(logs: IBucketRef | ILogGroupRef, stack: cdk.Stack | None) -> bool:
-    """Tell whether logs are known to go to another account than that of `stack`, or their own."""
+    """Tell whether a bucket or a log group is known to be of another account than a stack.
+
+    Args:
+        logs: the bucket or the log group.
+        stack: the stack; None for the one in which `logs` is.
+    """
     here = Environment.of(stack or cdk.Stack.of(logs)).account
     there = logs.env.account  # empty for a bucket of s3.CfnBucket.from_bucket_arn
     return differ(here, None if not there or is_token(there) else there)

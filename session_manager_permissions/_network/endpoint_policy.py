@@ -61,7 +61,7 @@ def policy_allows(endpoint: Endpoint, calls: Iterable[str], caller: Placement = 
 
 
 def _of_owner(context: RequestContext, account: str | None) -> RequestContext:
-    """Return the context of a call on a resource of an account."""
+    """Add to the context of a call who owns the resource that it is on; None if nobody knows."""
     if account is None:
         return context
     known = dict.fromkeys(("aws:ResourceAccount", "s3:ResourceAccount"), account)

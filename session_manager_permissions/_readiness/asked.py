@@ -125,8 +125,9 @@ class PolicyReader:
         """
         known = known_of(asked.actions, marked(of_role.value({"Ref": "AWS::AccountId"})))
         aliases = (("kms:resourcealiases", one) for one in self._aliases(asked.on))
-        read, among = lambda written: marked(template.value(written)), (*known.among, *aliases)
-        context = known._replace(read=read, among=among)
+        context = known._replace(
+            read=lambda written: marked(template.value(written)), among=(*known.among, *aliases)
+        )
         if asked.encryption:
             context = context.knowing({_needs.ENCRYPTION_KEY: asked.encryption})
         elif asked.encryption is not None:

@@ -253,7 +253,7 @@ class Launchers:
     def _in_texts(self, resource: Resource) -> Iterator[object]:
         """Yield what texts about profiles name, such as a script that launches instances."""
         for text in functions.texts_in(resource.acting):
-            # A name or an ARN by itself is what launches the instances of the resource.
+            # What has neither a space nor a brace is a name or an ARN, which is read elsewhere.
             if re.search("[ {]", text) and _NAMES_A_PROFILE.search(text):
                 yield from ((word,) for word in _BETWEEN_WORDS.split(text))
         for value in functions.mappings_in(resource.acting):

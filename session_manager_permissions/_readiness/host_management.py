@@ -61,15 +61,14 @@ _ATTACHES: Final = re.compile(
 With `IsPolicyAttachAllowed`, Quick Setup attaches policies to the roles of instances.
 """
 
-_NAMES_IT: Final = re.compile(
-    rf"{_SETTING}|AWS::SSMQuickSetup::|(?:default|ssm)[-_]?host[-_]?management|dhmc", re.IGNORECASE
-)
-"""The names by which code, or a stack that is not read, speaks of Default Host Management."""
+_NAMES_IT: Final = re.compile("(?i)AWS::SSMQuickSetup::|(default|ssm)[-_]?host[-_]?management|dhmc")
+"""Other names for Default Host Management in code, or in what deploys a stack that is not read."""
 
 _ANYWHERE: Final = (_QUICK_SETUP, *NEVER_READ)
 """The types that act in any account and region."""
 
 _TO_ASSOCIATE: Final = Asked((ASSOCIATE,))
+_GIVES_PROFILE: Final = "give instances a profile"
 
 
 class HostManagement:
@@ -81,7 +80,7 @@ class HostManagement:
 
     @cached_property
     def _turning_on(self) -> list[Resource]:
-        """What turns it on: by its type, as it names the setting, or by the names of code."""
+        """What may turn it on: by its type, or because it names the setting or the feature."""
         of_code = [*self._parts.of_types(_CODE), *self._parts.custom, *self._parts.unread_stacks]
         texts = [f"{one.type} {one.logical_id} {shown(one.written)}" for one in of_code]
         by_name = compress(of_code, map(_NAMES_IT.search, texts))
@@ -89,12 +88,12 @@ class HostManagement:
 
     def of(self, resource: Resource) -> str:
         """Name what turns on Default Host Management for instances beside a resource, if any."""
-        found = _first(self._turning_on, resource, self._may_turn_on)
-        return found and f"{found}, which may turn on Default Host Management"
+        does = "turn on Default Host Management"
+        return _first(self._turning_on, resource, does, self._may_turn_on)
 
     def gives_profile(self, resource: Resource) -> str:
         """Name what may give credentials to instances that have no profile; empty if nothing."""
-        found = self.of(resource) or _first(self._giving, resource)
+        found = self.of(resource) or _first(self._giving, resource, _GIVES_PROFILE)
         return found or self.by_runbook(resource) or self._by_role(resource)
 
     def stands_in(self, role: Role, profile: Resource, where: Resource, *, registers: bool) -> str:
@@ -133,8 +132,8 @@ class HostManagement:
 
     def by_runbook(self, resource: Resource) -> str:
         """Name what gives instances beside a resource another profile, or policies; "" if none."""
-        found = _first(self._running, resource, self._attaches)
-        return found and f"{found}, which may give instances a profile or policies"
+        does = f"{_GIVES_PROFILE} or policies"
+        return _first(self._running, resource, does, self._attaches)
 
     def _attaches(self, found: Resource) -> bool:
         written = found.properties.get(_MAY_RUN_RUNBOOK[found.type])
@@ -145,8 +144,7 @@ class HostManagement:
 
     def stops_agent(self, resource: Resource) -> str:
         """Name what may stop the agent of instances beside a resource; "" if nothing does."""
-        found = _first(self._stopping, resource)
-        return found and f"{found}, which may keep the SSM Agent from working"
+        return _first(self._stopping, resource, "keep the SSM Agent from working")
 
     @cached_property
     def _running(self) -> list[Resource]:
@@ -168,17 +166,16 @@ class HostManagement:
                 role = self._decisions.roles.of_resource(one)
                 statements = self._decisions.readable(role, _TO_ASSOCIATE)
                 if decide(statements, ASSOCIATE, on_instances).answer <= Answer.UNKNOWN:
-                    return f"the role {one.logical_id!r}, which may give instances a profile"
+                    return f"the role {one.logical_id!r}, which may {_GIVES_PROFILE}"
         return ""
 
 
-def _first(several: list[Resource], resource: Resource, matters: Matters = bool) -> str:
+def _first(several: list[Resource], resource: Resource, does: str, matters: Matters = bool) -> str:
     """Name the first of those that matter, and that may act on instances beside a resource."""
     for one in several:
         one_region = may_be_one_region(one.template.stack, resource.template.stack)
         if (one_region or one.type in _ANYWHERE) and one.exists and matters(one):
-            kind = (
-                one.type.rpartition("::")[2] if one.type.startswith("AWS::") else "custom resource"
-            )
-            return f"the {re.sub('(?<=[a-z])(?=[A-Z])', ' ', kind).lower()} {one.logical_id!r}"
+            type_ = one.type if one.type.startswith("AWS::") else "CustomResource"
+            words = re.sub("(?<=[a-z])(?=[A-Z])", " ", type_.rpartition("::")[2]).lower()
+            return f"the {words} {one.logical_id!r}, which may {does}"
     return ""

@@ -54,9 +54,9 @@ _CALLS_NOTHING: Final = re.compile(
     r"(?!AWS::)|AWS::(CloudFormation|CloudTrail|CloudWatch|Config::ConfigRule|EC2::VPC|IAM|Logs|"
     r"Organizations|SNS|SSM::Parameter|SSO|SecurityHub|Serverless::Application|ServiceCatalog)"
 )
-"""Types that make no calls, though policies, alarms and parameters name what others call.
+"""How the names of types begin that make no calls: policies and alarms only name what others call.
 
-Custom resources and stacks have lists of their own.
+Custom resources and stacks, which may make any, are found by `custom` and `unread_stacks`.
 """
 
 NEVER_READ: Final = (
@@ -108,7 +108,7 @@ class Parts:
         return [one for one in self.of_types(STACKS) if one.logical_id not in one.template.nested]
 
     def naming(self, name: str) -> list[Resource]:
-        """Return what names something that it may change by calls, such as code or a runbook."""
+        """Return the resources that have a name in them and may call AWS, such as code."""
         there = {one for one in self.assembly.templates if name.encode() in one.content}
         types = [one for one in self.by_type if not _CALLS_NOTHING.match(one)] if there else []
         several = (*self.custom, *self.unread_stacks, *self.of_types(types))

@@ -53,7 +53,7 @@ class ResourcePolicy(NamedTuple):
     """The policy of a key or a bucket."""
 
     session: Session
-    """Asks AWS about what it has conditions on."""
+    """Asks AWS for the organization, if the policy has a condition on one."""
     of: str
     """What it belongs to, as a message names it."""
     statements: tuple[Any, ...] = ()

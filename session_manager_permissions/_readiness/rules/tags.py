@@ -43,8 +43,8 @@ _TAG: Final = "ssm:resourcetag/"
 _OF_OTHERS: Final = re.compile(
     r"(?i)(aws|eks|elasticbeanstalk):|([\w.-]*\.)?(k8s|karpenter|kubernetes)\.\w+/|AmazonECSManaged$"
 )
-"""The keys of tags that AWS adds to instances, or Kubernetes, as EKS does to nodes."""
-_TAGS: Final = re.compile(rb"(?i)create[-_]?tags|new-ec2tag")
+"""How the keys of tags begin that AWS, Kubernetes or Karpenter gives to instances."""
+_MAKES_TAGS: Final = re.compile(rb"(?i)create[-_]?tags|new-ec2tag")
 """The names of the call that tags instances, in a script, in code or in the policy of its role."""
 _POLICIES: Final = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
 _GROUP: Final = "AWS::AutoScaling::AutoScalingGroup"
@@ -64,7 +64,7 @@ def of_grants(parts: Parts, roles: Roles, launchers: Launchers) -> Iterator[Find
         and policy.resource.exists
         for key, values in _asked(parts, policy.resource)
     ]
-    if not grants or any(_TAGS.search(one.content) for one in parts.assembly.templates):
+    if not grants or any(_MAKES_TAGS.search(one.content) for one in parts.assembly.templates):
         return
     compute = [one for one in (*launchers.resources, *launchers.stacks) if one.exists]
     if not compute or any(_has_others(parts, one) for one in compute):

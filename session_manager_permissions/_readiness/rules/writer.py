@@ -171,7 +171,10 @@ class Writing(ABC, Once):
         return ()
 
     def _is_after(self, resource: Resource, about: Resource) -> bool:
-        """Tell whether a resource waits for instances, which can't wait for its policy then."""
+        """Tell whether a resource waits for the instances of a role.
+
+        They can't wait for a policy that refers to it.
+        """
         of_role = {one.machine for one in self.shared.launched() if about in (one.role, one.set_in)}
         return not of_role.isdisjoint(resource.waits_for)
 
