@@ -221,13 +221,6 @@ def statements_by_sid(
     arn = None if bucket is None else bucket_arn(bucket)
     if bucket is not None and options["preferences"] is None:
         warn_if_encrypted_twice(bucket)  # preferences know whether encryption is enforced
-    if group is not None and stack is not None and _is_of_other_account(group, stack):
-        # The agent gives CloudWatch Logs the name alone, which stands for a group of its account.
-        cdk.Annotations.of(stack).add_warning_v2(
-            "session-manager-permissions:log-group-of-another-account",
-            f"log_group {group.node.path!r} belongs to another account than this stack, and the "
-            "agent writes only to log groups of its own account: give one of this account",
-        )
     needs = _needs.needed(
         bucket_arn=arn,
         bucket_key=None if bucket is None else bucket_key(bucket),
@@ -237,6 +230,13 @@ def statements_by_sid(
         check_log_encryption=options["check_log_encryption"] is not False,
         bucket_of_other_account=bucket is not None and _is_of_other_account(bucket, stack),
     )
+    if group is not None and stack is not None and _is_of_other_account(group, stack):
+        # The agent gives CloudWatch Logs the name alone, which stands for a group of its account.
+        cdk.Annotations.of(stack).add_warning_v2(
+            "session-manager-permissions:log-group-of-another-account",
+            f"log_group {group.node.path!r} belongs to another account than this stack, and the "
+            "agent writes only to log groups of its own account: give one of this account",
+        )
     statements = {need.sid: _statement(need) for need in needs}
     if key is not None:
         allow_decrypt(statements, options, key)
