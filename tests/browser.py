@@ -36,9 +36,7 @@ def browser() -> Iterator[Browser]:
     """One for all tests: it takes a second to start."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed")
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="the group `browser` is not installed"
-    )
+    playwright = pytest.importorskip("playwright.sync_api", reason="no group `browser` is there")
     with (
         playwright.sync_playwright() as driver,
         driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS) as started,

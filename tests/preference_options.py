@@ -78,9 +78,8 @@ def minutes(most: int) -> st.SearchStrategy[cdk.Duration]:
     return st.integers(1, most).map(cdk.Duration.minutes)
 
 
-PREFIXES: Final = st.lists(st.from_regex(r"[a-z0-9_-]{1,9}", fullmatch=True), max_size=3).map(
-    "/".join
-)
+PARTS: Final = st.lists(st.from_regex(r"[a-z0-9_-]{1,9}", fullmatch=True), max_size=3)
+PREFIXES: Final = PARTS.map("/".join)
 USERS: Final = st.from_regex(r"[a-z_][a-z0-9_-]{0,31}", fullmatch=True).filter("root".__ne__)
 
 

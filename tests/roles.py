@@ -15,11 +15,8 @@ from .places import HERE, OTHER_ACCOUNT, THERE, role_arn
 from .templates import parameter
 
 EC2 = iam.ServicePrincipal("ec2.amazonaws.com")
-ALLOW_EC2 = {
-    "Effect": "Allow",
-    "Action": "sts:AssumeRole",
-    "Principal": {"Service": "ec2.amazonaws.com"},
-}
+OF_EC2 = {"Service": "ec2.amazonaws.com"}
+ALLOW_EC2 = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": OF_EC2}
 TRUST = {"Version": "2012-10-17", "Statement": [ALLOW_EC2]}
 """That EC2 may assume a role."""
 

@@ -111,9 +111,8 @@ def test_an_option_grants_as_in_code(
 
 @pytest.mark.parametrize("value", ["true", True, "false", False])
 def test_a_flag_is_given_by_c_or_in_cdk_json(tmp_path: Path, value: object) -> None:
-    given = dict.fromkeys(
-        ("allow-registration", "check-log-encryption", "decrypt-sessions-only"), value
-    )
+    flags = ("allow-registration", "check-log-encryption", "decrypt-sessions-only")
+    given = dict.fromkeys(flags, value)
     text = json.dumps(policy(build(tmp_path, {"role": "Existing", "key": key_arn(), **given})[1]))
     is_true = value in {"true", True}
     assert ("ssm:UpdateInstanceInformation" in text) == is_true
@@ -304,9 +303,7 @@ def test_each_target_has_a_stack_of_its_own(here: Path) -> None:
     ("roles", ["web db", "r\u00f6le", "arn:aws:iam::1:role/web", "log_group = /a"], "web"),
     ("instance-profiles", [role_arn("web"), "team/web"], "web"),
 ])  # fmt: skip
-def test_a_wrong_file_is_said_line_by_line_before_anything_is_looked_up(
-    here: Path, option: str, wrong: list[str], right: str
-) -> None:
+def test_each_wrong_line_of_a_file(here: Path, option: str, wrong: list[str], right: str) -> None:
     lines = [right, "# wrong", *wrong, right.upper()]
     found = refusal(here, {option: "names.txt"}, "\n".join(lines)).splitlines()
     said = [line.partition(": ")[2].partition(": ")[0] for line in found]

@@ -122,9 +122,7 @@ def test_the_administrator_rolls_out_what_every_account_gets(
     assert [administrator, member] == snapshot(extension_class=JSONSnapshotExtension)
 
 
-def test_each_account_of_the_pipeline_gets_the_policy_once_and_each_region_its_document(
-    synthesized: Synthesized, snapshot: SnapshotAssertion
-) -> None:
+def test_what_the_pipeline_deploys(synthesized: Synthesized, snapshot: SnapshotAssertion) -> None:
     resources = {
         name: template["Resources"]
         for name, template in synthesized("pipeline").items()
@@ -133,9 +131,7 @@ def test_each_account_of_the_pipeline_gets_the_policy_once_and_each_region_its_d
     assert resources == snapshot(extension_class=JSONSnapshotExtension)
 
 
-def test_the_role_is_asked_after_before_the_deployment_and_its_readiness_after_it(
-    synthesized: Synthesized, snapshot: SnapshotAssertion
-) -> None:
+def test_when_the_pipeline_asks(synthesized: Synthesized, snapshot: SnapshotAssertion) -> None:
     template = synthesized("pipeline")["SessionManagerPipeline.template.json"]
     (found,) = of_type(template, "AWS::CodePipeline::Pipeline")
     stages = {
@@ -242,9 +238,7 @@ esac
 }
 
 
-def test_the_build_audits_each_account_and_fails_for_one_without_an_answer(
-    synthesized: Synthesized, tmp_path: Path
-) -> None:
+def test_a_build_fails_for_one_without_an_answer(synthesized: Synthesized, tmp_path: Path) -> None:
     administrator, _ = with_member(synthesized("audit"))
     (project,) = of_type(administrator, "AWS::CodeBuild::Project")
     made = administrator["Resources"].items()
@@ -279,9 +273,7 @@ def test_the_build_audits_each_account_and_fails_for_one_without_an_answer(
     assert len(config.sections()) == 3
 
 
-def test_the_operators_and_the_role_get_what_they_had(
-    synthesized: Synthesized, snapshot: SnapshotAssertion
-) -> None:
+def test_operators_get_what_they_had(synthesized: Synthesized, snapshot: SnapshotAssertion) -> None:
     (operators,) = synthesized("operators").values()
     assert operators == snapshot(extension_class=JSONSnapshotExtension)
     assert lint(json.dumps(operators)) == []

@@ -113,9 +113,8 @@ def public(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     address = sources / PACKAGE / "_address.py"
     text = address.read_text(encoding="utf-8")
     assert text.count('REPOSITORY: Final[str] = ""') == 1
-    address.write_text(
-        text.replace('Final[str] = ""', f'Final[str] = "{REPOSITORY}"'), encoding="utf-8"
-    )
+    text = text.replace('Final[str] = ""', f'Final[str] = "{REPOSITORY}"')
+    address.write_text(text, encoding="utf-8")
     build = distributions.parent / "venv/bin/python", "-m", "build", "--no-isolation"
     ran(*build, "--wheel", "--outdir", folder, sources, cwd=folder)
     (wheel,) = folder.glob("*.whl")
@@ -324,9 +323,7 @@ def profile() -> Iterator[ExistingProfile]:
         yield existing_profile(aws, "web-server")
 
 
-def test_the_command_alone_has_no_cdk_and_the_size_on_the_page(
-    distributions: Path, profile: ExistingProfile, tmp_path: Path
-) -> None:
+def test_size_without_cdk(distributions: Path, profile: ExistingProfile, tmp_path: Path) -> None:
     page = (ROOT / "docs/verify.md").read_text(encoding="utf-8")
     (size,) = re.findall(r"It takes some (\d+) MB", page)
     (packages,) = re.findall(r"^pip install ([\w ]+) && pip install --no-deps", page, re.MULTILINE)

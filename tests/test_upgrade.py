@@ -223,9 +223,7 @@ def test_the_release_is_synthesized_as_it_was(released: dict[str, object], tmp_p
         "log-group": "/session/logs", "check-log-encryption": "false",
         "decrypt-sessions-only": "true"}),
 ], ids=["by-default", "with-a-name-and-logs"])  # fmt: skip
-def test_the_app_changes_nothing_until_an_option_is_added_and_then_the_same_policy(
-    tmp_path: Path, by: str, more: dict[str, str]
-) -> None:
+def test_an_option_changes_the_same_policy(tmp_path: Path, by: str, more: dict[str, str]) -> None:
     given: dict[str, object] = {by: "Existing", "key": key_arn(), **more}
     build(tmp_path, given)
     for asked in asked_for(tmp_path / "cdk.out"):

@@ -72,9 +72,8 @@ def test_the_logical_id_and_the_name_are_a_contract(stack_here: cdk.Stack) -> No
 
     ((logical_id, made),) = resources(stack_here, "AWS::IAM::Policy").items()
     assert logical_id == "SessionManagerAccessPolicy3339F070"
-    assert re.fullmatch(
-        r"Stack-SessionManagerAccess-\w{8}-eu-west-1", made["Properties"]["PolicyName"]
-    )
+    name = made["Properties"]["PolicyName"]
+    assert re.fullmatch(r"Stack-SessionManagerAccess-\w{8}-eu-west-1", name)
 
 
 def test_other_options_add_a_policy_and_the_same_options_do_not(stack: cdk.Stack) -> None:

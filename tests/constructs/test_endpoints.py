@@ -441,9 +441,8 @@ def test_other_endpoint_is_no_gateway_of_s3(stack_here: cdk.Stack, service: str,
 
 
 def test_route_table_that_an_import_does_not_say_is_left_out(stack_here: cdk.Stack) -> None:
-    vpc = existing_vpc(
-        stack_here, private_subnet_ids=["subnet-2"], private_subnet_route_table_ids=["rtb-1"]
-    )
+    tables = {"private_subnet_route_table_ids": ["rtb-1"]}
+    vpc = existing_vpc(stack_here, "Vpc", private_subnet_ids=["subnet-2"], **tables)
     l1(stack_here, vpc, "s3", vpc_endpoint_type="Gateway", route_table_ids=["rtb-2"])
 
     made(stack_here, vpc, log_bucket=bucket(stack_here))

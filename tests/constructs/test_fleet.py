@@ -486,9 +486,7 @@ def test_a_role_of_compute_in_two_other_stacks_is_attached_by_each(
 
 
 @pytest.mark.parametrize("owner_uses_it", [True, False])
-def test_a_role_that_has_a_name_for_other_regions_is_attached_by_its_own_stack_or_each_other(
-    make_app: MakeApp, *, owner_uses_it: bool
-) -> None:
+def test_a_role_with_a_name_for_other_regions(make_app: MakeApp, *, owner_uses_it: bool) -> None:
     (owner,) = covered(app := make_app(), "Owner")
     role = owned_role(owner, name=cdk.PhysicalName.GENERATE_IF_NEEDED)
     users = [cdk.Stack(app, name, env=THERE) for name in ("First", "Second")]

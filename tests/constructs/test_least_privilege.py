@@ -37,10 +37,12 @@ ROLES: Final[dict[str, Callable[[cdk.Stack], dict[str, Any]]]] = {
 }  # fmt: skip
 OTHER_KEY, OWNED_KEY = key_arn(resource="key/other"), key_arn(resource="key/owned")
 OTHER_BUCKET, OWNED_BUCKET = "arn:aws:s3:::others-logs", "arn:aws:s3:::owned-logs"
-OTHER_GROUP, OWNED_GROUP = (
-    GROUP_ARN.replace("/session/logs", name) for name in ("/others/logs", "/owned")
-)
-NAMES: Final = {"Bucket83908E77": OWNED_BUCKET, "Key961B73FD": OWNED_KEY, "GroupC77FDACD": "/owned"}
+OTHER_GROUP, OWNED_GROUP = (GROUP_ARN.replace("/session", one) for one in ("/others", "/owned"))
+NAMES: Final = {
+    "Bucket83908E77": OWNED_BUCKET,
+    "Key961B73FD": OWNED_KEY,
+    "GroupC77FDACD": "/owned/logs",
+}
 """What CloudFormation makes of references to what the stack owns."""
 SESSION: Final = {"kms:EncryptionContext:aws:ssm:SessionId": "admin-0123456789abcdef0"}
 STREAMS: Final[dict[str, Request]] = {

@@ -92,9 +92,8 @@ def ecs_exec(key_of: Callable[[cdk.Stack], kms.IKey] = existing_key) -> list[dic
     )
     task = ecs.FargateTaskDefinition(stack, "Task")
     task.add_container("Container", image=ecs.ContainerImage.from_registry("any"))
-    ecs.FargateService(
-        stack, "Service", cluster=cluster, task_definition=task, enable_execute_command=True
-    )
+    given: Any = {"cluster": cluster, "task_definition": task, "enable_execute_command": True}
+    ecs.FargateService(stack, "Service", **given)
     policy = cast("iam.Policy", task.task_role.node.find_child("DefaultPolicy"))
     found: list[dict[str, Any]] = stack.resolve(policy.document)["Statement"]
     return found

@@ -429,9 +429,8 @@ def test_an_option_given_twice_is_refused(stack: cdk.Stack, twice: str) -> None:
 
 
 def test_an_option_that_is_none_is_not_given(stack: cdk.Stack) -> None:
-    found = of_kind(
-        stack, "made", **Given("imported key", "imported bucket", "", None, {}).sources(stack)
-    )
+    sources = Given("imported key", "imported bucket", "", None, {}).sources(stack)
+    found = of_kind(stack, "made", **sources)
     nothing: dict[str, Any] = dict.fromkeys(IN_A_DOCUMENT)
 
     made = session_manager_statements(preferences=found, check_log_encryption=False, **nothing)

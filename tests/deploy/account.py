@@ -87,12 +87,9 @@ class Account:
         if key["KeyState"] == "Disabled":
             kms.disable_key(KeyId=arn)
         made.names |= {KEY: arn, BUCKET: f"{BUCKET}-{number}", GROUP: f"{GROUP}-{number}"}
-        s3.create_bucket(
-            Bucket=made.names[BUCKET], CreateBucketConfiguration={"LocationConstraint": REGION}
-        )
-        s3.put_bucket_encryption(
-            Bucket=made.names[BUCKET], **made.world.answers["s3:get_bucket_encryption"]
-        )
+        bucket, here = made.names[BUCKET], {"LocationConstraint": REGION}
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=here)
+        s3.put_bucket_encryption(Bucket=bucket, **made.world.answers["s3:get_bucket_encryption"])
         for group in made.world.answers["logs:describe_log_groups"]["logGroups"]:
             with_key = {"kmsKeyId": arn} if "kmsKeyId" in group else {}
             logs.create_log_group(logGroupName=made.renamed(group["logGroupName"]), **with_key)
@@ -102,22 +99,18 @@ class Account:
         iam, world = self._clients["iam"], made.world
         for arn, trust in ((ROLE, world.trust), (ACCOUNT_ROLE, ACCOUNT_TRUST)):
             name = f"{arn.rpartition('/')[2]}-{number}"
-            role = iam.create_role(
-                RoleName=name, AssumeRolePolicyDocument=_document(*trust["Statement"])
-            )["Role"]
-            statements = _without(world, arn, self._statements(made))
-            iam.put_role_policy(
-                RoleName=name, PolicyName="sessions", PolicyDocument=_document(*statements)
-            )
+            trusting = _document(*trust["Statement"])
+            role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trusting)["Role"]
+            text = _document(*_without(world, arn, self._statements(made)))
+            iam.put_role_policy(RoleName=name, PolicyName="sessions", PolicyDocument=text)
             made.names |= {arn: role["Arn"], arn.partition(":role/")[2]: name}
         made.names["service-role/Nodes"] = made.names["team/web-server"]
         user = self.user(f"alice-{number}", *_without(world, USER, [OPERATOR]))
         made.names |= {USER: user["ARN"]}
         profile = f"profile-{number}"
         iam.create_instance_profile(InstanceProfileName=profile)
-        iam.add_role_to_instance_profile(
-            InstanceProfileName=profile, RoleName=made.names["team/web-server"]
-        )
+        role = made.names["team/web-server"]
+        iam.add_role_to_instance_profile(InstanceProfileName=profile, RoleName=role)
         backend = ec2_backends[ACCOUNT][REGION]
         iam_backends[ACCOUNT][backend.partition].create_instance_profile(profile, "/", [])
         made.names["instance-profile"] = profile

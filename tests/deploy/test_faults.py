@@ -205,9 +205,8 @@ def test_a_stack_is_destroyed_when_its_profile_is_gone_and_no_look_up_is_kept(
     stack = stack_name(kind, given)
     target.put(target.app(stack_name=stack))
     assert_ready(profile)
-    aws.client("cloudcontrol").delete_resource(
-        TypeName="AWS::IAM::InstanceProfile", Identifier=profile.name
-    )
+    kind_of_profile = "AWS::IAM::InstanceProfile"
+    aws.client("cloudcontrol").delete_resource(TypeName=kind_of_profile, Identifier=profile.name)
 
     run = aws.cdk("destroy", "--force", "-c", f"{option}={given}")
 

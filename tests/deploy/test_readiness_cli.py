@@ -98,9 +98,7 @@ def test_output_in_the_readme_is_real_and_its_fixes_mend_the_app(tmp_path: Path)
 
 
 @pytest.mark.parametrize("acknowledged", [False, True])
-def test_a_strict_synth_fails_unless_what_is_not_ready_is_acknowledged(
-    tmp_path: Path, *, acknowledged: bool
-) -> None:
+def test_a_strict_synth_fails_unless_acknowledged(tmp_path: Path, *, acknowledged: bool) -> None:
     more = f"{NESTED}{ACKNOWLEDGED if acknowledged else ''}app.synth()"
     strict = BROKEN.replace("Readiness()", "Readiness(strict=True)")
 

@@ -205,9 +205,8 @@ def metadata_off(stack: cdk.Stack) -> None:
 def minimal_image(
     stack: cdk.Stack, cpu: ec2.AmazonLinuxCpuType = ec2.AmazonLinuxCpuType.X86_64
 ) -> None:
-    image = ec2.MachineImage.latest_amazon_linux2023(
-        edition=ec2.AmazonLinuxEdition.MINIMAL, cpu_type=cpu
-    )
+    minimal = ec2.AmazonLinuxEdition.MINIMAL
+    image = ec2.MachineImage.latest_amazon_linux2023(edition=minimal, cpu_type=cpu)
     small = ec2.InstanceType("t3.micro" if cpu.name == "X86_64" else "t4g.micro")
     ec2.Instance(stack, "Instance", vpc=vpc(stack), machine_image=image, instance_type=small)
 
@@ -321,17 +320,15 @@ def shut_acl(stack: cdk.Stack, network: ec2.Vpc, *subnets: ec2.ISubnet) -> None:
     cdk.CfnResource(stack, "Ssh", type="AWS::EC2::NetworkAclEntry", properties=entry)
 
 
-def a_shut_network_acl(
-    stack: cdk.Stack, *kinds: ec2.SubnetType, of: ec2.SubnetSelection = EGRESS
-) -> None:
+def a_shut_acl(stack: cdk.Stack, *kinds: ec2.SubnetType, of: ec2.SubnetSelection = EGRESS) -> None:
     network = vpc(stack, *kinds)
     instance(stack, network, vpc_subnets=of)
     ec2.NetworkAcl(stack, "Acl", vpc=network, subnet_selection=of)
 
 
-def a_shut_network_acl_of_some(stack: cdk.Stack) -> None:
+def a_shut_acl_of_some(stack: cdk.Stack) -> None:
     kinds = KINDS.PUBLIC, KINDS.PRIVATE_WITH_EGRESS, KINDS.PRIVATE_ISOLATED
-    a_shut_network_acl(stack, *kinds, of=ISOLATED)
+    a_shut_acl(stack, *kinds, of=ISOLATED)
 
 
 def acl_of_the_nat_gateway(stack: cdk.Stack, *, and_all: bool = False) -> None:
@@ -502,8 +499,8 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
         ("a minimal image of a template", minimal_image_of_a_template, "")],
     "no-network-path": [("isolated", isolated_instance, "Instance"),
         ("without an address", without_an_address, "Instance"),
-        ("a shut network ACL", a_shut_network_acl, "Instance"),
-        ("a shut network ACL of some subnets", a_shut_network_acl_of_some, ""),
+        ("a shut network ACL", a_shut_acl, "Instance"),
+        ("a shut network ACL of some subnets", a_shut_acl_of_some, ""),
         ("in two subnets", partial(with_preferences, build=group_with_a_gateway_of_one_subnet), ""),
         ("a network ACL of the NAT gateway", acl_of_the_nat_gateway, ""),
         ("a network ACL of all", partial(acl_of_the_nat_gateway, and_all=True), ""),

@@ -343,9 +343,8 @@ class Network:
 
     def _admits(self, rule: Resource, peer: str, peers: tuple[str, ...]) -> bool:
         protocol = rule["IpProtocol"]
-        if protocol != "-1" and (
-            protocol != "tcp" or not rule["FromPort"] <= HTTPS <= rule["ToPort"]
-        ):
+        has_port = protocol == "tcp" and rule["FromPort"] <= HTTPS <= rule["ToPort"]
+        if protocol != "-1" and not has_port:
             return False
         for name in ("CidrIp", "CidrIpv6"):
             if name in rule:

@@ -39,11 +39,8 @@ def spot_fleet(capacity: int = 1) -> Body:
 
 
 PROFILE: Final = {"IamInstanceProfile": ref("Profile")}
-IN_BATCH: Final = {
-    "InstanceRole": ref("Profile"),
-    "Subnets": ["subnet-1"],
-    "SecurityGroupIds": ["sg-1"],
-}
+PLACED: Final[dict[str, object]] = {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
+IN_BATCH: Final = {"InstanceRole": ref("Profile"), **PLACED}
 ARN: Final = att("Profile", "Arn")
 LITERAL_ARN: Final = "arn:aws:iam::111122223333:instance-profile/path/by-name"
 JOINED_ARN: Final = {"Fn::Sub": "arn:${AWS::Partition}:iam::1:instance-profile/by-name"}

@@ -102,9 +102,7 @@ def test_the_status_and_the_last_word(
     assert found["ready"] is ready
 
 
-def test_the_json_names_the_cause_the_place_and_the_change(
-    capsys: Capture, snapshot: SnapshotAssertion
-) -> None:
+def test_json_names_cause_place_and_change(capsys: Capture, snapshot: SnapshotAssertion) -> None:
     file = write("stacks/template.yaml", yaml.safe_dump(NOT_READY, sort_keys=False))
 
     found = json.dumps(answer(capsys, file), indent=2)
@@ -189,9 +187,7 @@ def test_a_fix_names_its_template_unless_all_findings_are_there(capsys: Capture)
 # GitHub ------------------------------------------------------------------------------------------
 
 
-def test_an_annotation_has_the_file_the_line_and_the_title(
-    capsys: Capture, snapshot: SnapshotAssertion
-) -> None:
+def test_annotations_have_file_line_and_title(capsys: Capture, snapshot: SnapshotAssertion) -> None:
     file = write("a, 100%.yaml", yaml.safe_dump(NOT_READY, sort_keys=False))
 
     for strict in ([], ["--strict"]):
@@ -246,9 +242,7 @@ Outputs:
 """
 
 
-def test_yaml_is_read_as_cloudformation_reads_it(
-    capsys: Capture, snapshot: SnapshotAssertion
-) -> None:
+def test_yaml_is_read_as_by_cloudformation(capsys: Capture, snapshot: SnapshotAssertion) -> None:
     file = write("template.yaml", f"\ufeff{SHORT_FORMS}")
     assert answer(capsys, file)["ready"]
 
@@ -281,9 +275,7 @@ def test_a_pipe_is_read_once(capsys: Capture) -> None:
     assert rules(capsys, f"/dev/fd/{reader}") == ["channel-missing"]
 
 
-def test_without_the_extra_json_is_read_and_yaml_says_what_is_missing(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_extra_is_for_yaml_alone(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("yaml", "rich"):
         monkeypatch.setitem(sys.modules, module, None)
     file = write("a.json", NOT_READY | {"Description": "whose lines nothing has read"})

@@ -849,9 +849,7 @@ def test_document_that_may_be_of_another_region_counts_if_it_is_the_default_one(
 @pytest.mark.parametrize(("streams", "expected"), [
     ([True], LOST), ([False], READY), ([True, False], READY),
 ])  # fmt: skip
-def test_an_endpoint_has_to_let_groups_be_listed_if_logs_are_streamed(
-    check: Check, streams: list[bool], expected: Found
-) -> None:
+def test_streaming_lists_groups(check: Check, streams: list[bool], expected: Found) -> None:
     inputs = [{"cloudWatchLogGroupName": "a", "cloudWatchStreamingEnabled": one} for one in streams]
     writes = [may("Allow", one) | {"Principal": "*"} for one in _needs.WRITE_LOG]
     added = {

@@ -339,9 +339,7 @@ def mixin(stack: cdk.Stack) -> None:
       for made in (preferences, default_preferences)),
     ((faults.one_instance, fleet), ("C", "D"), 'In the stack "C/A" and in the stack "D/A"'),
 ])  # fmt: skip
-def test_fix_runs_where_all_that_it_needs_is_made(
-    builds: tuple[Build, Build], stages: tuple[str, ...], where: str
-) -> None:
+def test_where_a_fix_runs(builds: tuple[Build, Build], stages: tuple[str, ...], where: str) -> None:
     """Also if two stages have a document each: a role is to use that of its own stage."""
 
     def build(fix: str = "") -> cdk.App:
@@ -392,9 +390,8 @@ def test_fix_is_the_option_of_the_fleet_that_covers_the_role(snapshot: SnapshotA
         return app
 
     found = assert_each_fix_mends(build)
-    (of_fleet,) = (
-        one for one in found.findings if one.rule == "registration-missing" and "Web" in one.file
-    )
+    missing = [one for one in found.findings if one.rule == "registration-missing"]
+    (of_fleet,) = (one for one in missing if "Web" in one.file)
 
     assert of_fleet.fix == snapshot(extension_class=Text)
     assert not mended(build).wrong
@@ -580,9 +577,7 @@ def test_what_code_cannot_mend_is_said_in_words(snapshot: SnapshotAssertion) -> 
     assert "\n".join(page) == snapshot(extension_class=Text)
 
 
-def test_what_neither_code_nor_a_step_can_mend_is_said_in_words(
-    check: Check, tmp_path: Path, snapshot: SnapshotAssertion
-) -> None:
+def test_what_is_said_in_words(check: Check, tmp_path: Path, snapshot: SnapshotAssertion) -> None:
     page = []
     for name, written_so in faults.IN_WORDS.items():
         body = faults.in_either(written_so)
@@ -914,9 +909,7 @@ IN_OTHERS: Final[dict[str, tuple[Body, str]]] = {
 """A template, and what of it is in another one."""
 
 
-def test_a_step_names_what_another_template_defines(
-    tmp_path: Path, snapshot: SnapshotAssertion
-) -> None:
+def test_a_step_names_what_others_define(tmp_path: Path, snapshot: SnapshotAssertion) -> None:
     page = []
     for name, (body, apart) in IN_OTHERS.items():
         resources = dict(body["Resources"])

@@ -114,9 +114,7 @@ def test_list_that_is_only_the_default_of_a_map(check: Check) -> None:
     *(("${Chosen}", *row) for row in (
         (["0"], READY), (["1"], NO_CHANNEL), (["0", "1"], UNKNOWN), (None, UNKNOWN))),
 ])  # fmt: skip
-def test_managed_policies_of_which_a_parameter_chooses_one(
-    check: Check, name: str, allowed: object, expected: Found
-) -> None:
+def test_policies_by_parameter(check: Check, name: str, allowed: object, expected: Found) -> None:
     given = STRING | ({"AllowedValues": allowed} if allowed else {})
     names = ["AmazonSSMManagedInstanceCore", "AmazonS3ReadOnlyAccess"]
     chosen = {"Chosen": {"Fn::Select": [GIVEN, names]}}

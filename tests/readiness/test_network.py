@@ -836,9 +836,8 @@ def by_id(**more: object) -> Parts:
 
 
 TABLE: Final = {"Uses": association("subnet-1", "rtb-1")}
-ACL: Final = {
-    "Uses": part("SubnetNetworkAclAssociation", SubnetId="subnet-1", NetworkAclId="acl-1")
-}
+OF_SUBNET: Final = part("SubnetNetworkAclAssociation", SubnetId="subnet-1", NetworkAclId="acl-1")
+ACL: Final = {"Uses": OF_SUBNET}
 SERVERS: Final = part("VPCDHCPOptionsAssociation", VpcId="vpc-1", DhcpOptionsId="dopt-1")
 INSTANCE: Final = {"Other": compute(SubnetId="subnet-1")}
 
@@ -901,9 +900,7 @@ def test_ids_that_another_stack_has(check: Check, body: Parts, other: Parts, exp
     ("111122223333/unknown-region", "unknown-account/us-east-1", UNKNOWN),
     ("111122223333/unknown-region", "444455556666/us-east-1", NO_WAY),
 ])  # fmt: skip
-def test_what_another_account_or_region_adds_is_of_something_else(
-    check: Check, here: str, there: str, expected: str
-) -> None:
+def test_what_is_added_from_elsewhere(check: Check, here: str, there: str, expected: str) -> None:
     """Endpoints in a VPC by id, in one by parameter, and those that a loop makes."""
     for parts, decides in (
         (both(), "whether this app makes the VPC 'vpc-1'"),

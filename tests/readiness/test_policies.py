@@ -139,9 +139,7 @@ def test_registration_of_instances_in_any_region(check: Check, on: object, expec
     (HERE.replace("eu-west-1", "*"), READY),
     ([HERE, HERE.replace("eu-west-1", "us-east-1")], READY),
 ])  # fmt: skip
-def test_registration_of_instances_where_the_app_has_another_region(
-    check: Check, on: object, expected: Found
-) -> None:
+def test_registration_in_an_app_of_two_regions(check: Check, on: object, expected: Found) -> None:
     """A profile is of no region, and an instance of another stack of its account may have it."""
     body = profile_and_role(inline(CHANNELS_ONLY, allow(ACTION, on=on)))
     there = {"b": "unknown-account/us-east-1"}

@@ -592,9 +592,7 @@ DISCLOSED = {
 
 
 @pytest.mark.parametrize(("body", "found"), each(DISCLOSED))
-def test_what_cannot_be_read_reaches_a_generated_name_only_where_it_is_disclosed(
-    check: Check, body: Body, found: Found
-) -> None:
+def test_what_reaches_a_generated_name(check: Check, body: Body, found: Found) -> None:
     assert check(body, {"Resources": {"Nested": UNREADABLE}}).rules == found
     assert check(body, {"Resources": {}, "Transform": "Macro"}).rules == found
 

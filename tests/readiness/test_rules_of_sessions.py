@@ -572,9 +572,7 @@ def test_documents(check: Check, added: Body, statements: list[Statement], found
     ({}, UNKNOWN),
     ({"MetadataOptions": {"HttpEndpoint": "disabled"}}, {"metadata-off"}),
 ])  # fmt: skip
-def test_documents_are_judged_whatever_keeps_session_manager_from_compute(
-    check: Check, of_machine: Body, found: Found
-) -> None:
+def test_documents_beside_what_is_not_ready(check: Check, of_machine: Body, found: Found) -> None:
     server = machine(IamInstanceProfile=ref("Profile"), SubnetId="subnet-1", **of_machine)
     body = profile_and_role(inline(ALL), Key=key(), **WITH_KEY, Machine=server)
 

@@ -19,9 +19,8 @@ from .statements import ALL, AWS, CHANNELS_ONLY, allow, deny, may_assume, not_ac
 
 BOUNDARY = {"PermissionsBoundary": ref("Boundary")}
 MAYBE = allow("*", Condition={"StringEquals": {"aws:SourceVpc": "vpc-1"}})
-NESTED = resource(
-    "AWS::CloudFormation::Stack", TemplateURL="https://s3.amazonaws.com/templates/agent.yaml"
-)
+IN_S3 = "https://s3.amazonaws.com/templates/agent.yaml"
+NESTED = resource("AWS::CloudFormation::Stack", TemplateURL=IN_S3)
 
 
 def long(length: int) -> Body:

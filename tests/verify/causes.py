@@ -403,11 +403,8 @@ START: Final = "ssm:StartSession"
 OF_OPERATOR: Final = (START, "ssmmessages:OpenDataChannel", "kms:GenerateDataKey")
 NAMED: Final = {"SourcePolicyId": "NoSessions", "SourcePolicyType": "IAM Policy"}
 MFA: Final = "aws:MultiFactorAuthPresent"
-BY_MFA: Final = {
-    "EvalDecision": "explicitDeny",
-    "MatchedStatements": [NAMED],
-    "MissingContextValues": [MFA],
-}
+DENIES: Final = {"EvalDecision": "explicitDeny", "MatchedStatements": [NAMED]}
+BY_MFA: Final = DENIES | {"MissingContextValues": [MFA]}
 BY_BOUNDARY: Final = {"PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": False}}
 BY_ORGANIZATION: Final = {"OrganizationsDecisionDetail": {"AllowedByOrganizations": False}}
 IN_ORGANIZATION: Final = {"OrganizationsDecisionDetail": {"AllowedByOrganizations": True}}
@@ -1114,7 +1111,7 @@ OPERATORS: Final = {
        for name, says in (
            ("an organization", {"EvalDecision": "implicitDeny", **BY_ORGANIZATION}),
            ("a boundary", {"EvalDecision": "implicitDeny", **BY_BOUNDARY}),
-           ("a policy", {"EvalDecision": "explicitDeny", "MatchedStatements": [NAMED]}),
+           ("a policy", DENIES),
            ("a policy that IAM does not name", {"EvalDecision": "explicitDeny"}),
        )},
     **{f"an operator of a key that names them, {name}": cause(

@@ -436,9 +436,8 @@ def test_an_error_of_the_program_is_no_verdict(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_no_command_takes_back_what_another_grants() -> None:
-    account = Account(
-        Machine(A), Machine(B, OTHER_REGION), roles={"web": Role(lacks=("kms:Decrypt",))}
-    )
+    roles = {"web": Role(lacks=("kms:Decrypt",))}
+    account = Account(Machine(A), Machine(B, OTHER_REGION), roles=roles)
 
     found = audit(uses_key(account, REGION, OTHER_REGION), "--all-regions")
 
@@ -669,9 +668,8 @@ def test_the_table_of_two_accounts(tmp_path: Path, snapshot: SnapshotAssertion) 
     account = Account(*machines, Machine(A), Machine(B, metadata="disabled"), roles=roles)
     one, other = tmp_path / "one.json", tmp_path / "other.json"
     audit(account, "--file", str(one))
-    other.write_text(
-        one.read_text(encoding="utf-8").replace(ACCOUNT, nodes.OTHER_ACCOUNT), encoding="utf-8"
-    )
+    text = one.read_text(encoding="utf-8").replace(ACCOUNT, nodes.OTHER_ACCOUNT)
+    other.write_text(text, encoding="utf-8")
 
     found = audit(Account(), "--from", str(one), str(other), "--output", "table")
 

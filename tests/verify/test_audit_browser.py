@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[2]
 AXE: Final = ROOT / "node_modules/axe-core/axe.min.js"
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="the group `browser` is not installed"
-)
+playwright = pytest.importorskip("playwright.sync_api", reason="no group `browser` is there")
 
 SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 RULES: Final = {"color-contrast", "heading-order", "label", "scrollable-region-focusable"}

@@ -51,9 +51,7 @@ LOGS: Final = "--log-bucket session-logs --log-prefix web --log-group /ssm/sessi
 @pytest.mark.parametrize(
     "session_type", ["Standard_Stream", "InteractiveCommands", "NonInteractiveCommands"]
 )
-def test_what_the_document_says_is_asked_as_if_it_was_given(
-    inputs: dict[str, Any], given: str, session_type: str
-) -> None:
+def test_its_inputs_count_as_given(inputs: dict[str, Any], given: str, session_type: str) -> None:
     found = run(account(inputs, session_type), *ASKED, "json")
 
     assert (found.status, found.err) == (0, "")

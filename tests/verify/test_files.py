@@ -306,9 +306,8 @@ def test_a_lock_that_is_removed_is_taken_anew(file: Path, monkeypatch: pytest.Mo
 
 
 def test_no_lock_no_write(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        files, "_wait_for", Mock(side_effect=OSError(errno.ENOLCK, "No locks available"))
-    )
+    error = OSError(errno.ENOLCK, "No locks available")
+    monkeypatch.setattr(files, "_wait_for", Mock(side_effect=error))
 
     with pytest.raises(CannotAsk, match="No locks available"):
         add_to_list(str(file), lacking("new"))

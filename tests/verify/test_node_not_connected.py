@@ -100,9 +100,8 @@ def by_account_role(service: str, **parts: object) -> Change:
         "RoleId": nodes.ROLE_ID,
         "AssumeRolePolicyDocument": {"Statement": [nodes.trusting(service) | parts]},
     }
-    return never(
-        *(without_profile, World.has_host_management, having("iam:get_role", {"Role": role}))
-    )
+    read = having("iam:get_role", {"Role": role})
+    return never(without_profile, World.has_host_management, read)
 
 
 MINIMAL: Final = amazon("al2023-ami-minimal-2023.6.20241010.0-kernel-6.1-x86_64")

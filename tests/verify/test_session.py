@@ -108,9 +108,7 @@ def test_a_long_wait_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("asked", [("verify", "--instance-id", NODE), ("audit",)])
-def test_a_program_that_takes_long_for_credentials_is_told(
-    asked: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_program_is_told(asked: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     told = Told()
     monkeypatch.setattr(session, "_REPORT_AFTER", 0)
     monkeypatch.setattr(session, "Boto", lambda *_, **__: told.once.wait(60) and 1 / 0)

@@ -84,9 +84,8 @@ def by_endpoints(**parts: object) -> Change:
 
 
 BY_KEY: Final = bucket("aws:kms", ALIAS)
-LOGS: Final = denying(
-    *("s3:PutObject", "s3:GetEncryptionConfiguration", "logs:PutLogEvents", "kms:Decrypt")
-)
+OF_LOGS: Final = ("s3:PutObject", "s3:GetEncryptionConfiguration", "logs:PutLogEvents")
+LOGS: Final = denying(*OF_LOGS, "kms:Decrypt")
 OF_TAG: Final = causes.tagged("web")
 NODES: Final = {
     "ready": case(causes.run_as("web"), BY_KEY),
@@ -144,9 +143,7 @@ def run(of: Case, taint: Taint) -> Run:
         return running.run(world, *of.arguments)
 
 
-COMMAND: Final = re.compile(
-    r"(?:^|[ :(])((?:npx|aws|sudo|session-manager-permissions|(?<=: )id) .+)"
-)
+COMMAND: Final = re.compile(r"(?:^|[ :(])((?:npx|aws|sudo|session-manager-\w+|(?<=: )id) .+)")
 PLACEHOLDER: Final = re.compile("[A-Z]+(_[A-Z]+)*")
 
 

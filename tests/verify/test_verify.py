@@ -305,9 +305,7 @@ def test_table_has_names_as_they_are_and_no_fix_is_broken(prefix: str) -> None:
 
 def test_documented_actions_are_those_that_are_asked() -> None:
     text = (ROOT / "docs" / "verify.md").read_text(encoding="utf-8")
-    rows = re.findall(
-        r"^\| `([\w-]+)` \| (?:always|for|with)[^|]*\| ([^|]+) \|", text, re.MULTILINE
-    )
+    rows = re.findall(r"(?m)^\| `([\w-]+)` \| (?:always|for|with)[^|]*\| ([^|]+) \|", text)
 
     found = verify(World(), *ALL)
 
