@@ -283,6 +283,9 @@ ROUTES: Final[list[Row]] = [
     ("VPC by attribute", {"Private.VpcId": att("Custom", "VpcId"), "Custom": custom()}, UNKNOWN),
     *((f"subnet {name}", {"Instance.SubnetId": id_}, UNKNOWN)
       for name, id_ in (("by parameter", GIVEN), ("by id", "subnet-1"), ("of nobody", None))),
+    *((f"subnet by parameter, and a group that lets out to {to}",
+       {"Instance.SubnetId": GIVEN, **lets_out([NOWHERE, *rules])}, found) for to, rules, found in (
+          ("nothing", (), CLOSED), ("its VPC", (https(CidrIp=BLOCK),), UNKNOWN))),
     ("public access not blocked", blocking("off"), OPEN),
     ("public access blocked both ways", blocking("block-bidirectional"), UNKNOWN),
     *((f"public access blocked both ways, but {but} for {of}",
