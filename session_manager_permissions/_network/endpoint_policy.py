@@ -49,9 +49,7 @@ def policy_allows(endpoint: Endpoint, calls: Iterable[str], caller: Placement = 
     is_about = partial(_is_about, endpoint, caller.principal)
     known = {one.action: one for one in caller.resources}
     called = (known.get(one, CalledOn(one, UNKNOWN)) for one in of_service(endpoint.service, calls))
-    requests = (
-        Request(one.action, is_about, _of_owner(context, one.account), one.arn) for one in called
-    )
+    requests = (Request(one.action, is_about, _of_owner(context, one), one.arn) for one in called)
     statements = as_list(policy.get("Statement"))
     answers = (evaluate(statements, request).answer for request in requests)
     strictest = max(answers, default=Answer.ALLOWED)
@@ -60,13 +58,15 @@ def policy_allows(endpoint: Endpoint, calls: Iterable[str], caller: Placement = 
     return strictest is Answer.ALLOWED
 
 
-def _of_owner(context: RequestContext, account: str | None) -> RequestContext:
-    """Add to the context of a call who owns the resource that it is on; None if nobody knows."""
-    if account is None:
+def _of_owner(context: RequestContext, called: CalledOn) -> RequestContext:
+    """Add to the context of a call who owns the resource that it is on, if that is known."""
+    if called.account is None:
         return context
-    known = dict.fromkeys(("aws:ResourceAccount", "s3:ResourceAccount"), account)
+    known = {"aws:ResourceAccount": called.account}
+    if called.action.startswith("s3:"):
+        known["s3:ResourceAccount"] = called.account
     organization = context.values.get("aws:principalorgid")
-    if organization and account == context.values["aws:principalaccount"]:
+    if organization and called.account == context.values["aws:principalaccount"]:
         known["aws:ResourceOrgID"] = organization
     return context.knowing(known)
 

@@ -417,7 +417,7 @@ NOT_OF_CHANNEL: Final = (ACCESS_CHECK, "aws:CalledVia")
 SESSION_TAG: Final = "ssm:resourceTag/aws:ssmmessages:session-id"
 VPC: Final = "aws:SourceVpc"
 ORG: Final = "aws:PrincipalOrgID"
-OWNER, OWNER_ORG = "aws:ResourceAccount", "aws:ResourceOrgID"
+OWNER, OWNER_ORG, OWNER_S3 = "aws:ResourceAccount", "aws:ResourceOrgID", "s3:ResourceAccount"
 NOT_TOLD: Final = refusing("organizations:DescribeOrganization")
 NO_ORG: Final = refusing("organizations:DescribeOrganization", "AWSOrganizationsNotInUseException")
 """The account is in no organization."""
@@ -833,8 +833,8 @@ LOGS: Final = {
            ("kms", OWNER_ORG, "o-own", "path-kms? key-usable?", ", which is of another account",
             [using(kmsKeyId=FOREIGN_KEY), described_key(Arn=FOREIGN_KEY),
              refusing("kms:GetKeyPolicy")]),
-           ("logs", OWNER_ORG, "o-own", "", "", []),
-           ("logs", OWNER_ORG, "o-other", "path-logs", "", []),
+           *(("logs", *one, "", []) for one in ((OWNER_S3, ACCOUNT, "path-logs?"),
+               (OWNER_ORG, "o-own", ""), (OWNER_ORG, "o-other", "path-logs"))),
        )},
     "S3 for the bucket": used("", behind("s3", "s3:*", f"{BUCKET}/web/*", BUCKET)),
     "S3 for another bucket": used("path-s3", behind("s3", "s3:*", f"{BUCKET}-2/*")),
@@ -858,7 +858,7 @@ LOGS: Final = {
     "keys for callers of the account": used(
         "plugin", BY_KEY, in_account(ACCOUNT, CALLER, "kms:"))._replace(operator=USER),
     **{f"what is in {of} alone, by a key of S3": used(
-           f"reach register encrypt log-to-cloudwatch {told}", in_account(of, "s3:ResourceAccount"))
+           f"reach register encrypt log-to-cloudwatch {told}", in_account(of, OWNER_S3))
        for of, told in ((ACCOUNT, ""), (nodes.OTHER_ACCOUNT, "log-to-s3"))},
     **{f"what is in another account alone{name}": used(
            f"reach register encrypt log-to-cloudwatch {told}", in_account(of), does)
