@@ -106,18 +106,6 @@ def test_options_need_these_endpoints_and_no_other(stack_here: cdk.Stack, scenar
     assert services(stack_here) == sorted(ALWAYS + needed(scenario))
 
 
-def test_gateway_endpoint_is_in_each_route_table_of_the_vpc(stack_here: cdk.Stack) -> None:
-    vpc = vpc_of(stack_here, ISOLATED, ec2.SubnetType.PUBLIC)
-    subnets = ec2.SubnetSelection(subnet_type=ISOLATED)
-
-    made(stack_here, vpc, subnets=subnets, log_bucket=bucket(stack_here))
-
-    found = endpoint(stack_here, "s3")
-    assert found["VpcEndpointType"] == "Gateway"
-    assert len(found["RouteTableIds"]) == 4
-    assert "SecurityGroupIds" not in found
-
-
 # Where
 
 
@@ -386,58 +374,45 @@ def test_a_vpc_of_the_deployment_differs_by_region(make_app: MakeApp, *, by_expo
 # Gateways that are there already
 
 
-def test_gateway_that_is_there_serves(stack_here: cdk.Stack) -> None:
-    vpc = isolated(stack_here, gateway_endpoints={"S3": ec2.GatewayVpcEndpointOptions(service=S3)})
-
-    found = made(stack_here, vpc, log_bucket=bucket(stack_here))
-
-    assert services(stack_here) == ["s3", *ALWAYS]
-    assert found.gateway_endpoint is None
+def gateway(stack: cdk.Stack, vpc: ec2.Vpc, tables: list[str], service: str = "s3") -> None:
+    l1(stack, vpc, service, vpc_endpoint_type="Gateway", route_table_ids=tables)
 
 
-def test_gateway_is_made_for_the_route_tables_that_have_none(stack_here: cdk.Stack) -> None:
+PUBLIC: Final = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC)
+OF_ISOLATED, OF_ALL = {"PRIVATEISOLATED"}, {"PRIVATEISOLATED", "PUBLIC"}
+GATEWAYS: Final[dict[str, tuple[Place, set[str], int]]] = {
+    "none": (lambda *_: None, OF_ALL, 0),
+    "in all": (lambda _, vpc: vpc.add_gateway_endpoint("There", service=S3), set(), 0),
+    "in the public ones": (lambda _, vpc: vpc.add_gateway_endpoint(
+        "There", service=S3, subnets=[PUBLIC]), OF_ISOLATED, 0),
+    "in those of a parameter": (lambda s, vpc: gateway(s, vpc, cdk.CfnParameter(
+        s, "Tables", type="CommaDelimitedList").value_as_list), set(), 1),
+    "in none": (lambda s, vpc: gateway(s, vpc, []), OF_ALL, 0),
+    "an interface": (lambda s, vpc: l1(s, vpc, "s3", private_dns_enabled=False), OF_ALL, 0),
+    "of DynamoDB": (lambda s, vpc: gateway(s, vpc, [
+        one.route_table.route_table_id for one in vpc.isolated_subnets], "dynamodb"), OF_ALL, 0),
+}  # fmt: skip
+"""What is there, in the tables of which subnets the gateway is then, and the number of warnings."""
+
+
+@pytest.mark.parametrize(("there", "kinds", "warned"), GATEWAYS.values(), ids=GATEWAYS)
+def test_the_gateway_is_in_each_route_table_that_has_none(
+    stack_here: cdk.Stack, there: Place, kinds: set[str], warned: int
+) -> None:
     vpc = vpc_of(stack_here, ISOLATED, ec2.SubnetType.PUBLIC)
-    public = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC)
-    vpc.add_gateway_endpoint("There", service=S3, subnets=[public])
+    there(stack_here, vpc)
+    subnets = ec2.SubnetSelection(subnet_type=ISOLATED)
 
-    made(stack_here, vpc, log_bucket=bucket(stack_here))
+    found = made(stack_here, vpc, subnets=subnets, log_bucket=bucket(stack_here))
 
-    theirs, ours = (
-        {table["Ref"] for table in found["RouteTableIds"]}
-        for name, found in sorted(endpoints(stack_here).items(), reverse=True)
-        if found["VpcEndpointType"] == "Gateway"
+    ours = [one for name, one in endpoints(stack_here).items() if name.startswith("Endpoints")]
+    tables = {table["Ref"] for one in ours for table in one.get("RouteTableIds", ())}
+    assert {kind for kind in OF_ALL if any(kind in table for table in tables)} == kinds
+    assert len(tables) == 2 * len(kinds)
+    assert [one.node.path for one in (found.gateway_endpoint,) if one] == (
+        ["Stack/Endpoints/S3"] if kinds else []
     )
-    assert len(theirs) == len(ours) == 2
-    assert theirs.isdisjoint(ours)
-
-
-def test_gateway_in_route_tables_of_the_deployment_is_not_certain(stack_here: cdk.Stack) -> None:
-    vpc = isolated(stack_here)
-    tables = cdk.CfnParameter(stack_here, "Tables", type="CommaDelimitedList").value_as_list
-    l1(stack_here, vpc, "s3", vpc_endpoint_type="Gateway", route_table_ids=tables)
-
-    made(stack_here, vpc, log_bucket=bucket(stack_here))
-
-    assert services(stack_here) == ["s3", *ALWAYS]
-    (warning,) = warnings(stack_here)
-    assert "'Stack/There' of s3" in warning
-
-
-@pytest.mark.parametrize(
-    ("service", "kind"), [("s3", "Gateway"), ("s3", "Interface"), ("dynamodb", "Gateway")]
-)
-def test_other_endpoint_is_no_gateway_of_s3(stack_here: cdk.Stack, service: str, kind: str) -> None:
-    vpc = isolated(stack_here)
-    tables = [subnet.route_table.route_table_id for subnet in vpc.isolated_subnets]
-    said: dict[str, Any] = {"vpc_endpoint_type": kind, "private_dns_enabled": False}
-    said |= {"route_table_ids": tables} if service == "dynamodb" else {}
-    l1(stack_here, vpc, service, **said)
-
-    found = made(stack_here, vpc, log_bucket=bucket(stack_here))
-
-    assert found.gateway_endpoint is not None
-    assert found.gateway_endpoint.node.path == "Stack/Endpoints/S3"
-    assert services(stack_here) == sorted([service, "s3", *ALWAYS])
+    assert ["'Stack/There' of s3" in text for text in warnings(stack_here)] == [True] * warned
 
 
 def test_route_table_that_an_import_does_not_say_is_left_out(stack_here: cdk.Stack) -> None:

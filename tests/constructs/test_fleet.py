@@ -507,24 +507,23 @@ def test_a_role_on_a_condition_and_without_one_is_listed_once(make_app: MakeApp)
     assert list(on_conditions(user)) == [None]
 
 
-IMPORTS: Final[dict[str, Callable[[cdk.Stack], object]]] = {
-    "import": lambda s: iam.InstanceProfile(s, "Profile", role=existing_role(s)),
-    "node group": lambda s: l1_nodes(s, role_arn()),
-    "name": lambda s: l1_profile(s, "Existing"),
-}
+IMPORTS: Final[list[tuple[Hold, cdk.Environment | None, str]]] = [
+    *((HOLDERS["profile"], env, "Existing") for env in (HERE, None)),
+    (HOLDERS["L1 node group"], HERE, "Existing"),
+    (lambda s, _: l1_profile(s, "Existing"), None, "Existing"),
+    (lambda s, _: l1_profile(s, parameter(s)), HERE, "Given"),
+]
 
 
-@pytest.mark.parametrize(
-    ("kind", "env"), [("import", HERE), ("import", None), ("node group", HERE), ("name", None)]
-)
+@pytest.mark.parametrize(("hold", "env", "name"), IMPORTS)
 def test_a_role_that_exists_is_attached_by_each_stack_that_uses_it(
-    make_app: MakeApp, kind: str, env: cdk.Environment | None
+    make_app: MakeApp, hold: Hold, env: cdk.Environment | None, name: str
 ) -> None:
     """Destroying one of the stacks takes nothing from the instances of the other."""
     stacks = covered(make_app(), "One", "Another", env=env)
     for stack in stacks:
-        IMPORTS[kind](stack)
-    assert [roles(stack) for stack in stacks] == [["Existing"], ["Existing"]]
+        hold(stack, existing_role(stack))
+    assert [roles(stack) for stack in stacks] == [[name], [name]]
     assert len({policy(stack)["PolicyName"] for stack in stacks}) == 2
     assert not any(warnings(stack) for stack in stacks)
 
@@ -546,15 +545,6 @@ def test_roles_that_read_the_same_in_two_stacks_are_both_attached(make_app: Make
     attached = policy(another)["Roles"]
     assert attached[0] == {"Ref": role_ids(another)[0]}
     assert "Fn::ImportValue" in attached[1]
-
-
-def test_the_same_token_of_two_stacks_is_each_its_own(make_app: MakeApp) -> None:
-    stacks = covered(make_app(), "One", "Another")
-    name = cdk.Fn.ref("Name")
-    for stack in stacks:
-        parameter(stack, "Name")
-        l1_profile(stack, name)
-    assert [roles(stack) for stack in stacks] == [["Name"], ["Name"]]
 
 
 def test_a_role_whose_stack_is_outside_the_scope_is_attached_once(make_app: MakeApp) -> None:
@@ -656,27 +646,14 @@ def test_a_lazy_role_that_nothing_uses_is_not_made(stack: cdk.Stack) -> None:
 
 # node groups of EKS
 
-RESOURCE: Final = {"Fn::Select": [5, {"Fn::Split": [":", {"Ref": "Given"}]}]}
-NODE_ROLES: Final[dict[str, tuple[Callable[[cdk.Stack], str], object]]] = {
-    "attribute": (lambda s: l1_role(s).attr_arn, {"Ref": "L1"}),
-    "parameter": (parameter, {"Fn::Select": [1, {"Fn::Split": ["/", RESOURCE]}]}),
-    "path": (lambda _: role_arn("team/Existing"), "Existing"),
-}
-
-
-@pytest.mark.parametrize("kind", NODE_ROLES)
-def test_the_role_of_an_l1_node_group_gets_the_policy(stack_here: cdk.Stack, kind: str) -> None:
-    make, expected = NODE_ROLES[kind]
-    l1_nodes(stack_here, make(stack_here))
-    SessionManagerFleet(stack_here, "Fleet", strict=True)
-    assert policy(stack_here)["Roles"] == [expected]
-
-
+RESOURCE: Final = {"Fn::Select": [5, {"Fn::Split": [":", {"Ref": "Kind"}]}]}
 OF_ALWAYS: Final = ["${Of}", {"Of": {"Fn::GetAtt": ["Always", "Arn"]}}]
 OF_ACCOUNT: Final = ["arn:aws:iam::${A}:role/team/Existing", {"A": {"Ref": "Account"}}]
 JOINED: Final = ["arn:aws:iam:", {"Ref": "AWS::AccountId"}, "role/team/Existing"]
 IN_TEMPLATES: Final[list[tuple[object, str | None, object]]] = [
     ({"Fn::GetAtt": ["Always", "Arn"]}, "Prod", ALWAYS),
+    ({"Ref": "Kind"}, None, {"Fn::Select": [1, {"Fn::Split": ["/", RESOURCE]}]}),
+    (role_arn("team/Existing"), None, "Existing"),
     *(({"Fn::Sub": text}, None, ALWAYS) for text in ("${Always.Arn}", OF_ALWAYS)),
     ({"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:role/team/Existing"}, None, "Existing"),
     ({"Fn::Sub": "arn:aws:iam::${Account}:role/team/${Kind}"}, None, {"Ref": "Kind"}),

@@ -125,10 +125,8 @@ TAGS: Final[list[tuple[Mapping[str, Any], dict[str, Any]]]] = [
     ({"team": ["web", "shop"], "stage": "test", "aws:autoscaling:groupName": ""},
      {"ssm:resourceTag/team": ["web", "shop"], "ssm:resourceTag/stage": "test",
       "ssm:resourceTag/aws:autoscaling:groupName": ""}),
-    (
-        {"team": "${aws:PrincipalTag/team}"},  # that of the operator
-        {"ssm:resourceTag/team": "${aws:PrincipalTag/team}"},
-    ),
+    ({"team": "${aws:PrincipalTag/team}"},  # that of the operator
+     {"ssm:resourceTag/team": "${aws:PrincipalTag/team}"}),
     ({f"te{cdk.Token.as_string('am')}": "web"}, WEB),
     ({Text.TEAM: "web"}, WEB),
     ({"équipe": "a\tb\r\n ~ÿ"}, {"ssm:resourceTag/équipe": "a\tb\r\n ~ÿ"}),

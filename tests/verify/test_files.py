@@ -73,11 +73,12 @@ def limited() -> Iterator[None]:
     pytest.param((os, "fsync"), FULL, id="sync"),
     pytest.param((Path, "chmod"), FULL, id="mode"),
     pytest.param((Path, "replace"), FULL, id="rename"),
+    pytest.param((os, "access"), [False], id="read-only"),  # root may write everywhere
     pytest.param((os, "fsync"), KeyboardInterrupt(), id="an interrupt"),
 ])  # fmt: skip
 def test_a_fault_of_the_disk_and_an_interrupt_leave_the_file_as_it_was(
     fails_at: tuple[Any, str] | None,
-    error: BaseException,
+    error: object,
     does: Callable[[str], None],
     file: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -89,7 +90,7 @@ def test_a_fault_of_the_disk_and_an_interrupt_leave_the_file_as_it_was(
             does(str(file))
 
     told = f" {file} can't be written: " in str(raised.value)
-    assert told == isinstance(error, OSError)
+    assert told != isinstance(error, KeyboardInterrupt)
     assert file.read_bytes() == OLD
 
 
@@ -104,18 +105,6 @@ def test_no_link_is_written_through(target: str, does: Callable[[str], None], fi
 
     assert file.read_bytes() == OLD
     assert link.is_symlink()
-
-
-@pytest.mark.parametrize("does", WAYS)
-def test_a_file_that_is_read_only_stays(
-    does: Callable[[str], None], file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
-
-    with pytest.raises(CannotAsk, match="it is read-only"):
-        does(str(file))
-
-    assert file.read_bytes() == OLD
 
 
 @pytest.mark.parametrize("does", WAYS)
