@@ -441,9 +441,7 @@ WRONG: Final = [7, b"text", ["text"], None, existing_role]
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda value: type(value).__name__)
 @pytest.mark.parametrize("name", TEXTS)
 def test_what_is_no_text_is_a_type_error_with_the_value(
-    tmp_path: Path,
-    name: str,
-    wrong: Any,  # noqa: ANN401
+    tmp_path: Path, name: str, wrong: object
 ) -> None:
     place = TEXTS[name]
     stack = new_stack(tmp_path)

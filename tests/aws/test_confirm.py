@@ -7,7 +7,6 @@ of the node, make a Session document and a log group, and take all of it away ag
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from session_manager_permissions._verify.checks import policy_for_credentials
+from tests.conftest import run
 
 COMMAND: Final = Path(sys.executable).with_name("session-manager-permissions")
 NODE: Final = os.environ["SESSION_MANAGER_NODE"]
@@ -36,16 +36,10 @@ PATIENCE: Final = 60
 
 def diagnosed(*arguments: str, env: Mapping[str, str] | None = None) -> dict[str, Any]:
     """What the command finds of the node."""
-    run = subprocess.run(  # noqa: S603
-        [COMMAND, "verify", "--output", "json", "--instance-id", NODE, *arguments],
-        env={**os.environ, **(env or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert run.stdout, run.stderr
-    found: dict[str, Any] = json.loads(run.stdout)
+    asked = ("verify", "--output", "json", "--instance-id", NODE, *arguments)
+    ended = run(COMMAND, *asked, cwd=Path.cwd(), env={**os.environ, **(env or {})})
+    assert ended.stdout, ended.stderr
+    found: dict[str, Any] = json.loads(ended.stdout)
     return found
 
 

@@ -89,30 +89,22 @@ CALLS: Final[dict[str, Request]] = {
     **{action: (action, "*", {}) for action in (*CHANNELS.actions, *OTHERS)},
 }
 ALLOWED: Final[dict[str, set[str]]] = {
-    "nothing": {
-        *("see the bucket's encryption", "see another bucket's encryption"),
-        "see the owned bucket's encryption",
-    },
+    "nothing": {*("see the bucket's encryption", "see another bucket's encryption"),
+        "see the owned bucket's encryption"},
     "no-check": set(),
-    "theirs": {
-        *("see the bucket's encryption", "set a log's ACL"),
+    "theirs": {*("see the bucket's encryption", "set a log's ACL"),
         *(f"put a log {where}" for where in ("at the top", "below the prefix")),
-        "put a log below another prefix",
-    },
-    "all": {
-        *("register", "see the bucket's encryption", "see the log groups"),
+        "put a log below another prefix"},
+    "all": {*("register", "see the bucket's encryption", "see the log groups"),
         *("put a log below the prefix", "see the group's streams"),
         *("make a data key of the bucket's key", "decrypt by the bucket's key"),
         *("decrypt a session", "decrypt what is no session"),
-        *(stream for stream in STREAMS if stream.endswith(GROUP_ARN)),
-    },
-    "owned": {
-        *("put a log into the owned bucket", "see the owned bucket's encryption"),
+        *(stream for stream in STREAMS if stream.endswith(GROUP_ARN))},
+    "owned": {*("put a log into the owned bucket", "see the owned bucket's encryption"),
         *("see the log groups", "see the owned group's streams"),
         *("make a data key of the owned key", "decrypt by the owned key"),
-        *(stream for stream in STREAMS if stream.endswith(OWNED_GROUP)),
-    },
-}
+        *(stream for stream in STREAMS if stream.endswith(OWNED_GROUP))},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("role", ALLOWED)

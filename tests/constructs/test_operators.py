@@ -36,12 +36,8 @@ SESSION_KINDS: Final = ("_ssh", "_forwarding", "_commands", "_desktop")
 CHECK_DOCUMENT: Final = {"BoolIfExists": {"ssm:SessionDocumentAccessCheck": "true"}}
 
 
-def preferences(
-    stack: cdk.Stack,
-    construct_id: str = "Preferences",
-    **arguments: Any,  # noqa: ANN401
-) -> SessionPreferences:
-    return SessionPreferences.from_document_name(stack, construct_id, **arguments)
+def preferences(stack: cdk.Stack, name: str = "Preferences", **given: Any) -> SessionPreferences:  # noqa: ANN401
+    return SessionPreferences.from_document_name(stack, name, **given)
 
 
 def group(stack: cdk.Stack) -> iam.Group:
@@ -190,7 +186,7 @@ def test_arns_that_only_the_deployment_knows_are_let_through(stack_here: cdk.Sta
     operators = group(stack_here)
 
     grant(stack_here, operators, instance_arns=[whole, elsewhere])
-    others = preferences(stack_here, construct_id="Others")
+    others = preferences(stack_here, "Others")
     others.grant_start_session(operators, instance_arns=several)
 
     found = statements(stack_here)
@@ -390,7 +386,7 @@ def test_what_cdk_can_not_grant_to_is_a_type_error(stack: cdk.Stack) -> None:
     theirs: Any = iam.ManagedPolicy.from_managed_policy_name(stack, "Managed", "theirs")
     l1: Any = l1_role(stack)
     for number, grantee in enumerate((theirs, l1)):
-        found = preferences(stack, construct_id=f"Preferences{number}")
+        found = preferences(stack, f"Preferences{number}")
         with pytest.raises(TypeError, match=r"^grantee must be "):
             found.grant_start_session(grantee, all_instances=True)
 
@@ -715,7 +711,7 @@ def test_a_grant_allows_this_and_no_more(make_app: MakeApp, name: str, *, minimi
     key = KEYS[given["key"]](stack) if "key" in given else None
     preferences(stack, encryption_key=key).grant_start_session(operators, **access)
     if "other" in given:
-        other = preferences(stack, construct_id="Other", document_name="Other")
+        other = preferences(stack, "Other", document_name="Other")
         other.grant_start_session(operators, instance_tags={"team": given["other"]})
 
     may = evaluator(stack)

@@ -24,12 +24,10 @@ OF_ROLE: Final = ("kms", "s3:", "log")
 """The services of what a document names."""
 OPERATOR: Final = {
     "Effect": "Allow",
-    "Action": [
-        *("ssm:StartSession", "ssm:TerminateSession", "ssm:ResumeSession"),
-        *("ssmmessages:OpenDataChannel", "kms:GenerateDataKey"),
-    ],
+    "Action": [*("ssm:StartSession", "ssm:TerminateSession", "ssm:ResumeSession"),
+        *("ssmmessages:OpenDataChannel", "kms:GenerateDataKey")],
     "Resource": "*",
-}
+}  # fmt: skip
 """What the operator may do, less what a world denies them."""
 ACCOUNT_TRUST: Final = {"Statement": [trusting("ssm.amazonaws.com")]}
 

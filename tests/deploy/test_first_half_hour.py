@@ -188,20 +188,14 @@ def test_the_two_commands_deploy(
     assert iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"] == before
 
 
+SHOWN = ("web-server", "AWS::AutoScaling::AutoScalingGroup", "ssm:UpdateInstanceInformation")
+SNIPPETS = [text for _, text in blocks("python")]
+
+
 @pytest.mark.parametrize(
     ("snippet", "validation", "shown"),
-    [
-        pytest.param(text, validation, shown, id=name)
-        for (_, text), (name, validation, shown) in zip(
-            blocks("python"),
-            [
-                ("a-role", "true", "web-server"),
-                ("a-fleet", "false", "AWS::AutoScaling::AutoScalingGroup"),
-                ("readiness", "false", "ssm:UpdateInstanceInformation"),
-            ],
-            strict=True,
-        )
-    ],
+    [*zip(SNIPPETS, ("true", "false", "false"), SHOWN, strict=True)],
+    ids=["a-role", "a-fleet", "readiness"],
 )
 def test_each_snippet_works_in_an_app_of_cdk_init(
     newcomer: Newcomer, app: Path, snippet: str, validation: str, shown: str

@@ -3,7 +3,6 @@
 import os
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +10,7 @@ from typing import NamedTuple
 import pytest
 from local_aws import CLI, ROOT
 
-from tests.conftest import FOR_PROCESSES
+from tests.conftest import FOR_PROCESSES, run
 
 BROKEN = """
 import aws_cdk as cdk
@@ -66,17 +65,9 @@ def synth(folder: Path, text: str) -> Synth:
     left_out = ("AWS_", "CDK_", "PYTEST_")
     inherited = {name: one for name, one in os.environ.items() if not name.startswith(left_out)}
     own = {"CDK_HOME": str(folder / "cdk-home"), "CDK_DISABLE_CLI_TELEMETRY": "true"}
-    run = subprocess.run(  # noqa: S603
-        [str(CLI), "synth", "--quiet", "--no-notices", f"--app={run_by}"],
-        cwd=folder,
-        env=inherited | FOR_PROCESSES | own | {"NO_COLOR": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    return Synth(run.returncode, run.stdout)
+    env = inherited | FOR_PROCESSES | own | {"NO_COLOR": "1"}
+    done = run(CLI, "synth", "--quiet", "--no-notices", f"--app={run_by}", cwd=folder, env=env)
+    return Synth(done.returncode, done.stdout + done.stderr)
 
 
 def test_output_in_the_readme_is_real_and_its_fixes_mend_the_app(tmp_path: Path) -> None:
@@ -85,12 +76,12 @@ def test_output_in_the_readme_is_real_and_its_fixes_mend_the_app(tmp_path: Path)
         r"^```text\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE
     )
 
-    run = synth(tmp_path, BROKEN)
+    shown = synth(tmp_path, BROKEN)
 
-    assert block in run.output
-    assert run.exit_code == 0
-    shown = r"^   Suggested fix: (.*?)^   Acknowledge"
-    found = re.findall(shown, run.output, re.DOTALL | re.MULTILINE)
+    assert block in shown.output
+    assert shown.exit_code == 0
+    of_fix = r"^   Suggested fix: (.*?)^   Acknowledge"
+    found = re.findall(of_fix, shown.output, re.DOTALL | re.MULTILINE)
     fixes = [one.replace("\n   ", "\n") for one in found]
     assert len(fixes) == 2
     fixed = BROKEN.replace("app.synth()", "\n".join(["self = stack", *fixes, "app.synth()"]))

@@ -15,12 +15,10 @@ PARAMETERS: Final = {
     "Other": {"Type": "String", "AllowedValues": ["yes", "no"], "Default": "no"},
 }
 MAPPINGS: Final = {
-    "Stages": {
-        "dev": {"Size": "small", "Public": "true", "Range": "10.0.0.0/16"},
+    "Stages": {"dev": {"Size": "small", "Public": "true", "Range": "10.0.0.0/16"},
         "test": {"Size": "small", "Public": "false", "Range": "0.0.0.0/0"},
-        "prod": {"Size": "big", "Public": "true", "Range": "0.0.0.0/0"},
-    }
-}
+        "prod": {"Size": "big", "Public": "true", "Range": "0.0.0.0/0"}},
+}  # fmt: skip
 
 
 def _is(name: str, value: str) -> dict[str, Any]:

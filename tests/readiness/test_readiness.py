@@ -180,14 +180,12 @@ def nodes_of_eks(stack: cdk.Stack) -> None:
 
 
 APPS: Final[dict[Found, tuple[Build, ...]]] = {
-    READY: (
-        *(bastion_host, our_construct_with_keys, excluded_from_a_fleet, in_addresses_of_ipam),
+    READY: (*(bastion_host, our_construct_with_keys, excluded_from_a_fleet, in_addresses_of_ipam),
         *(fleet_over_what_is_reached_from_the_first_boot, profile_that_waits_for_the_policy),
-        nodes_of_eks,
-    ),
+        nodes_of_eks),
     UNKNOWN: (dual_stack,),
     frozenset({"key-not-by-arn"}): (alias_of_cdk,),
-}
+}  # fmt: skip
 """Apps that are not in `faults`."""
 
 

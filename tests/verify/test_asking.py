@@ -4,10 +4,10 @@ from typing import Final
 
 import pytest
 
-from session_manager_permissions._verify import command
 from session_manager_permissions._verify.asking import without_passwords
 
 from .conftest import SIGNED_IN
+from .running import over_http
 
 OF_ME: Final = "http://me:Pa55"
 URLS: Final = (
@@ -26,20 +26,15 @@ COMMANDS: Final = (["verify", "--role", "web"], OF_NODE, ["audit", "--output", "
     *((command_, variable, URLS[0]) for command_ in COMMANDS for variable in VARIABLES),
 ])  # fmt: skip
 def test_a_password_of_an_endpoint_is_never_printed(
-    arguments: list[str],
-    variable: str,
-    url: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    arguments: list[str], variable: str, url: str
 ) -> None:
     once = {"AWS_REGION": "eu-west-1", "AWS_MAX_ATTEMPTS": "1"}
     given = SIGNED_IN | once | {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", variable: url}
-    for name, value in given.items():
-        monkeypatch.setenv(name, value)
 
-    assert command.main(arguments) == 2
+    status, *printed_on_each = over_http(given, *arguments)
 
-    printed = "".join(capfd.readouterr())
+    printed = "".join(printed_on_each)
+    assert status == 2
     assert "session-manager-permissions: " in printed
     assert "Pa55" not in printed
     assert "w0rd" not in printed

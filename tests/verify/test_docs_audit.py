@@ -3,8 +3,6 @@
 import argparse
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +10,7 @@ import pytest
 
 from session_manager_permissions._verify.audit.answering import add_arguments
 from session_manager_permissions._verify.audit.result import NodeResult
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run_python
 
 from .accounts import NEVER, OTHER_REGION, Account, Machine, Role
 from .audits import node, result, role, written
@@ -41,10 +39,8 @@ def lines() -> list[str]:
 
 def compared(script: str, *files: str) -> tuple[int, str]:
     """What the example that compares two results exits with and prints."""
-    run = subprocess.run(  # noqa: S603
-        [sys.executable, ROOT / script, *files], capture_output=True, text=True, check=False
-    )
-    return run.returncode, run.stdout + run.stderr
+    ended = run_python(str(ROOT / script), *files, cwd=Path.cwd())
+    return ended.returncode, ended.stdout + ended.stderr
 
 
 WEB: Final = node("i-1")

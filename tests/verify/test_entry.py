@@ -1,7 +1,6 @@
 """How the command ends after a Ctrl-C: soon, and with one line, whatever it waits for."""
 
 import importlib
-import io
 import os
 import signal
 import socket
@@ -17,6 +16,7 @@ import pytest
 
 from session_manager_permissions import _command
 from session_manager_permissions._verify.text import INTERRUPTED
+from tests.conftest import ROOT, run_python
 
 from .conftest import SIGNED_IN
 
@@ -96,20 +96,18 @@ def test_the_first_interrupts_and_the_second_ends_it(
     assert said == []
 
 
-class Full(io.StringIO):
-    def flush(self) -> None:
-        raise OSError(28, "No space left on device")
+FULL: Final = Mock(flush=Mock(side_effect=OSError(28, "No space left on device")))
 
 
 @pytest.mark.parametrize(("main", "stdout", "status"), [
     pytest.param(Mock(side_effect=SystemExit(0)), None, 0, id="--help"),
     pytest.param(Mock(side_effect=SystemExit(2)), None, 2, id="a wrong command line"),
     pytest.param(Mock(side_effect=KeyboardInterrupt()), None, 2, id="a Ctrl-C while it says so"),
-    pytest.param(lambda: 0, Full(), 2, id="it can't be written"),
+    pytest.param(lambda: 0, FULL, 2, id="it can't be written"),
 ])  # fmt: skip
 def test_how_it_ends(
     main: Callable[[], int],
-    stdout: io.StringIO | None,
+    stdout: Mock | None,
     status: int,
     load: Callable[..., Any],
     said: list[bytes],
@@ -175,12 +173,8 @@ main()
 @pytest.mark.parametrize("name", ["typing", "threading", "argparse", "botocore"])
 def test_ctrl_c_while_a_module_is_imported_is_said_in_a_line(name: str) -> None:
     """`typing` takes most of the time before the command's own modules load."""
-    run = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", AT_IMPORT.format(name=name), "verify", "--role", "web"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    asked = ("verify", "--role", "web")
+    run = run_python("-c", AT_IMPORT.format(name=name), *asked, cwd=ROOT)
 
     assert (run.returncode, run.stdout, run.stderr) == (2, "", SAID)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from threading import Event
+from unittest.mock import Mock
 
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
@@ -22,16 +23,6 @@ Answer = tuple[int, str, dict[str, str]]
 """The status, the body and the headers."""
 
 
-class Raw:
-    """A body as urllib3 gives it."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def stream(self, **_: object) -> Iterator[bytes]:
-        yield self._content
-
-
 @pytest.fixture(autouse=True)
 def signed_in(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in SIGNED_IN.items():
@@ -45,7 +36,8 @@ def answering(service: str, answers: list[Answer]) -> tuple[Boto, Iterator[Answe
 
     def send(request: AWSPreparedRequest, **_: object) -> AWSResponse:
         status, text, headers = next(left)
-        return AWSResponse(request.url, status, headers, Raw(text.encode()))
+        raw = Mock(stream=lambda **_: iter([text.encode()]))  # as urllib3 gives a body
+        return AWSResponse(request.url, status, headers, raw)
 
     calls.client(service, HERE).meta.events.register(f"before-send.{service}", send)
     return calls, left
