@@ -191,7 +191,8 @@ def _compared(operator: str, asked: str, has: str | None) -> bool | None:
     if has is None:
         return None
     if _is_open(has):  # a `*` matches a part that is not known as well, such as a role's name
-        return (operator in _BY_PATTERN and "?" not in asked and _fits_arn(asked, has)) or None
+        fits = operator in _BY_PATTERN and "?" not in asked and _fits_arn(asked, has)
+        return fits or (False if _differs(asked, has) else None)
     if operator in _BY_PATTERN:
         pattern = "".join(UNKNOWN if ord(one) >= MARKS else one for one in asked)
         found = matches(pattern, has)
@@ -206,6 +207,13 @@ def _fits_arn(pattern: str, arn: str) -> bool:
     """
     patterns, parts = (text.split(":", 5) for text in (pattern, arn))
     return len(patterns) == len(parts) and all(map(matches, patterns, parts))
+
+
+def _differs(asked: str, arn: str) -> bool:
+    """Tell whether an ARN is another one by a part that is known of both, even if in lower case."""
+    patterns, parts = (text.lower().split(":") for text in (asked, arn))
+    known = (one for one in zip(patterns, parts, strict=False) if not any(map(_is_open, one)))
+    return len(patterns) == len(parts) and False in (matches(*one) for one in known)
 
 
 def _is_open(text: str) -> bool:

@@ -10,7 +10,9 @@ INSECURE = {"aws:SecureTransport": False}
 VIA, VPC = "aws:ViaAWSService", {"aws:SourceVpc": "true"}
 MFA, CALLED = "aws:MultiFactorAuthPresent", "aws:CalledVia"
 ARN, IP, BY, TLS = "aws:PrincipalArn", "aws:SourceIp", "kms:ViaService", "s3:TlsVersion"
-OF_ROLE = EACH_CALL.made_by("arn:aws:iam::111122223333:role/web").knowing({IP: None})
+IN_PART = "iam:RoleArn"
+OF_ROLE = EACH_CALL.made_by("arn:aws:iam::111122223333:role/web").knowing(
+    {IP: None, IN_PART: f"arn:aws:iam::{chr(MARKS)}:role/web"})  # fmt: skip
 
 
 @pytest.mark.parametrize(("condition", "expected"), [
@@ -53,6 +55,11 @@ def test_keys_that_are_open(condition: object, expected: list[str] | None) -> No
     ("StringLike", ARN, f"{UNKNOWN}/db", False),
     ("StringEquals", ARN, UNKNOWN, None),
     ("StringEquals", ARN, "${aws:PrincipalTag/of}", None),
+    ("StringEquals", IN_PART, "arn:aws:iam::111122223333:role/db", False),
+    ("ArnLike", IN_PART, ["arn:aws:iam::*:user/*", f"arn:aws:iam::{chr(MARKS)}:role/d*"], False),
+    ("ArnLike", IN_PART, "arn:aws:iam::111122223333:role/w*", None),
+    ("StringLike", IN_PART, "*:role/db", None),
+    ("StringEqualsIgnoreCase", IN_PART, "arn:aws:iam::111122223333:role/Web", None),
     ("StringEquals", "kms:CallerAccount", "111122223333", True),
     ("Bool", "aws:PrincipalIsAWSService", "False", True),
     ("StringEquals", BY, "s3", False),
