@@ -87,11 +87,10 @@ class Sessions:
         self._roles = roles
         self._documents = parts.by_type["AWS::SSM::Document"]
         # The account's default document nearly always exists, and they may change it.
-        default = _needs.DEFAULT_DOCUMENT
         self._changing = [
             one
-            for one in parts.naming(default)
-            if one not in self._documents or default in str(one.written.get("Content"))
+            for one in parts.naming(_needs.DEFAULT_DOCUMENT)
+            if one not in self._documents or one.written.get("DocumentType") != _SESSION
         ]
 
     def uses(self, stack: Stack, role: Role | None) -> dict[Service, ServiceUse]:

@@ -293,6 +293,8 @@ DOCUMENTS: Final[list[tuple[str, Body, list[Statement], Found]]] = [
                           ("SSO::PermissionSet", READY), ("IAM::ManagedPolicy", READY))),
     ("the default document, which a runbook changes", {"C": resource(
         "AWS::SSM::Document", Content={"inputs": DEFAULT_DOCUMENT})}, [], UNKNOWN),
+    ("another document, which names the default one", own(shellProfile={"linux": DEFAULT_DOCUMENT}),
+     [], READY),
     ("another document, which a custom resource changes",
      {"C": resource("Custom::AWS", Create='{"parameters": {"Name": "other"}}')}, [], READY),
     ("the default document, and a condition", DEFAULT, [decrypt(Condition=BY_VPC)], UNKNOWN),
