@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import aws_cdk as cdk
 import pytest
@@ -153,16 +153,8 @@ def run(
     *command: str | Path, cwd: Path, env: Mapping[str, str] | None = None, stdin: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a process to its end, in the environment of this one if no other is given."""
-    return subprocess.run(  # noqa: S603
-        command,
-        cwd=cwd,
-        env=env,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
+    piped: Any = {"capture_output": True, "text": True, "timeout": 600}
+    return subprocess.run(command, cwd=cwd, env=env, input=stdin, check=False, **piped)  # noqa: S603
 
 
 def run_python(

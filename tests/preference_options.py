@@ -81,6 +81,12 @@ def minutes(most: int) -> st.SearchStrategy[cdk.Duration]:
 PARTS: Final = st.lists(st.from_regex(r"[a-z0-9_-]{1,9}", fullmatch=True), max_size=3)
 PREFIXES: Final = PARTS.map("/".join)
 USERS: Final = st.from_regex(r"[a-z_][a-z0-9_-]{0,31}", fullmatch=True).filter("root".__ne__)
+OTHERS: Final[dict[str, st.SearchStrategy[Any]]] = {
+    **dict.fromkeys(("stream_logs", "enforce_s3_encryption"), st.booleans()),
+    **dict.fromkeys(("linux_shell_profile", "windows_shell_profile"), st.text()),
+    "idle_timeout": minutes(60), "max_duration": minutes(1440),
+    "run_as_enabled": st.sampled_from([None, True]), "run_as_user": USERS,
+}  # fmt: skip
 
 
 @st.composite
@@ -88,21 +94,7 @@ def given_preferences(draw: st.DrawFn) -> Given:
     """Any arguments that are right together."""
     key, bucket, group = (draw(st.sampled_from([None, *of])) for of in (KEYS, BUCKETS, GROUPS))
     prefix = draw(st.none() | PREFIXES) if bucket else None
-    others = draw(
-        st.fixed_dictionaries(
-            {},
-            optional={
-                "stream_logs": st.booleans(),
-                "enforce_s3_encryption": st.booleans(),
-                "idle_timeout": minutes(60),
-                "max_duration": minutes(1440),
-                "run_as_enabled": st.sampled_from([None, True]),
-                "run_as_user": USERS,
-                "linux_shell_profile": st.text(),
-                "windows_shell_profile": st.text(),
-            },
-        )
-    )
+    others = draw(st.fixed_dictionaries({}, optional=OTHERS))
     if group and group not in UNENCRYPTED_GROUPS:
         others["enforce_cloudwatch_encryption"] = draw(st.booleans())
     return Given(key, bucket, prefix, group, others)

@@ -4,7 +4,7 @@ import functools
 import json
 import runpy
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from .templates import deployed
 
 HERE = {"ACCOUNT": ACCOUNT, "REGION": REGION}
 KNOWN = {f"CDK_DEFAULT_{name}": value for name, value in HERE.items()}
+Answers = Callable[[dict[str, Any]], dict[str, object]]
 CDK_JSON = json.loads((ROOT / "cdk.json").read_text())
 
 
@@ -137,11 +138,7 @@ def ask(folder: Path, option: str, text: str, **options: object) -> list[dict[st
 
 
 def build_from_file(
-    folder: Path,
-    option: str,
-    text: str,
-    answers: Any = answer,  # noqa: ANN401 # a function like it
-    **options: str,
+    folder: Path, option: str, text: str, answers: Answers = answer, /, **options: str
 ) -> tuple[str, dict[str, Any]]:
     """The stack, once the CLI has answered what the app asked for on its first pass."""
     given: dict[str, object] = {option: "names.txt", **options}

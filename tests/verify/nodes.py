@@ -303,15 +303,9 @@ def session_in(
     return Session(world, region, profile, waiting or Waiting())
 
 
-def diagnosed(
-    world: World,
-    node: str = NODE,
-    diagnostics: str | None = None,
-    **arguments: Any,  # noqa: ANN401
-) -> Diagnosis:
-    session = session_in(world)
-    rows = None if diagnostics is None else read_diagnostics(diagnostics, node)
-    return diagnose(find_node(session, node), rows=rows, **arguments)
+def diagnosed(world: World, node: str = NODE, diagnostics: str = "", **given: Any) -> Diagnosis:  # noqa: ANN401
+    rows = read_diagnostics(diagnostics, node) if diagnostics else None
+    return diagnose(find_node(session_in(world), node), rows=rows, **given)
 
 
 def of_verdict(found: Diagnosis, verdict: str) -> set[str]:

@@ -10,7 +10,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -21,6 +21,7 @@ from session_manager_permissions._verify.policy import add_arguments, inline_pol
 from tests.places import ACCOUNT, KEY_ID
 
 KMS = f"arn:aws:kms:eu-west-1:{ACCOUNT}:"
+HERE = {"region": "eu-west-1", "account": ACCOUNT, "partition": "aws"}
 PARTITIONS = {"aws": "eu-west-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
 
 
@@ -42,28 +43,19 @@ def key_arns(partition: str) -> SearchStrategy[str]:
 @st.composite
 def options(draw: st.DrawFn) -> Namespace:
     partition = draw(st.sampled_from([*PARTITIONS]))
-    has_bucket = draw(st.booleans())
+    flags = ("allow_registration", "check_log_encryption", "decrypt_sessions_only")
+    drawn: dict[str, object] = {flag: draw(st.booleans()) for flag in flags}
+    if draw(st.booleans()):
+        of_s3 = st.just(f"arn:{partition}:kms:us-east-1:{ACCOUNT}:alias/aws/s3")
+        drawn["log_bucket"] = "session-logs"
+        drawn["log_prefix"] = draw(st.sampled_from([None, "web", "/team//web/"]))
+        drawn["log_bucket_key"] = draw(st.none() | of_s3 | key_arns(partition))
     group = draw(st.sampled_from([None, "/ssm/sessions", "team#web.logs"]))
     arn = f"arn:{partition}:logs:{PARTITIONS[partition]}:{ACCOUNT}:log-group:{group}"
-    return options_of(
-        key=tuple(draw(st.lists(key_arns(partition), max_size=4))),
-        log_bucket="session-logs" if has_bucket else None,
-        log_prefix=draw(st.sampled_from([None, "web", "/team//web/"])) if has_bucket else None,
-        log_bucket_key=draw(
-            st.none()
-            | st.just(f"arn:{partition}:kms:us-east-1:{ACCOUNT}:alias/aws/s3")
-            | key_arns(partition)
-        )
-        if has_bucket
-        else None,
-        log_group=draw(st.sampled_from([group, arn, f"{arn}:*"])) if group else None,
-        region=PARTITIONS[partition],
-        account=ACCOUNT,
-        partition=partition,
-        allow_registration=draw(st.booleans()),
-        check_log_encryption=draw(st.booleans()),
-        decrypt_sessions_only=draw(st.booleans()),
-    )
+    drawn["log_group"] = draw(st.sampled_from([group, arn, f"{arn}:*"])) if group else None
+    drawn["key"] = tuple(draw(st.lists(key_arns(partition), max_size=4)))
+    place = {"region": PARTITIONS[partition], "account": ACCOUNT, "partition": partition}
+    return options_of(**drawn, **place)
 
 
 def synthesized(said: Namespace) -> dict[str, Any]:
@@ -105,6 +97,9 @@ def synthesized(said: Namespace) -> dict[str, Any]:
 
 @settings(max_examples=30, deadline=None)
 @given(options())
+@example(options_of(log_group="/ssm/sessions", **HERE))
+@example(options_of(log_bucket="session-logs", log_bucket_key=f"{KMS}alias/aws/s3", **HERE))
+@example(options_of(log_bucket="logs", log_bucket_key=f"{KMS}alias/a:alias/aws/s3", **HERE))
 def test_it_is_what_the_construct_synthesizes(said: Namespace) -> None:
     assert inline_policy(said) == synthesized(said)
 
@@ -114,26 +109,6 @@ def test_by_default_it_is_the_procedures() -> None:
 
     sids = ["SessionManagerChannels", "SessionManagerLogEncryption"]
     assert [one["Sid"] for one in statements] == sids
-
-
-def test_a_log_group_by_its_name_is_one_of_the_region_and_the_account() -> None:
-    said = options_of(log_group="/ssm/sessions", region="eu-west-1", account=ACCOUNT)
-    group = f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/ssm/sessions:*"
-    assert group in json.dumps(inline_policy(said))
-
-
-def test_a_bucket_with_the_key_of_s3_needs_no_statement() -> None:
-    key = f"{KMS}alias/aws/s3"
-    said = {"log_bucket": "session-logs"}
-    with_key = options_of(**said, log_bucket_key=key)
-
-    assert inline_policy(with_key) == inline_policy(options_of(**said))
-
-
-def test_a_key_whose_alias_has_that_of_aws_within_it_is_granted() -> None:
-    said = options_of(log_bucket="session-logs", log_bucket_key=f"{KMS}alias/a:alias/aws/s3")
-
-    assert "kms:ResourceAliases" in str(inline_policy(said))
 
 
 @pytest.mark.parametrize(("said", "message"), [
