@@ -95,6 +95,15 @@ def bare_profile(scope: Construct) -> cdk.CfnResource:
     return cdk.CfnResource(scope, "Profile", type=kind, properties={"Roles": ["web"]})
 
 
+def cluster(scope: Construct, vpc: ec2.IVpc | None = None) -> Any:  # noqa: ANN401 - the stub of ICluster lacks a member
+    """A cluster of EKS, without capacity."""
+    of = cdk.aws_eks_v2
+    return of.Cluster(
+        scope, "Cluster", vpc=vpc or network(scope), version=of.KubernetesVersion.V1_32,
+        default_capacity_type=of.DefaultCapacityType.NODEGROUP, default_capacity=0,
+    )  # fmt: skip
+
+
 def l1_nodes(
     scope: Construct, node_role: str = role_arn(), construct_id: str = "Nodes"
 ) -> eks.CfnNodegroup:

@@ -23,12 +23,9 @@ BUCKET_KEY: Final = key_arn(resource="key/5678abcd-12ab-34cd-56ef-1234567890ab")
 
 def bucket(stack: cdk.Stack, key: str | None = None, account: str | None = None) -> s3.IBucket:
     """The bucket for session logs, with the key that it encrypts with."""
+    its = kms.Key.from_key_arn(stack, "BucketKey", key) if key else None
     return s3.Bucket.from_bucket_attributes(
-        stack,
-        "Bucket",
-        bucket_arn=BUCKET_ARN,
-        account=account,
-        encryption_key=kms.Key.from_key_arn(stack, "BucketKey", key) if key else None,
+        stack, "Bucket", bucket_arn=BUCKET_ARN, account=account, encryption_key=its
     )
 
 

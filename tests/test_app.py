@@ -30,15 +30,9 @@ def call(
     folder: Path, context: Mapping[str, object], env: Mapping[str, str] = KNOWN
 ) -> subprocess.CompletedProcess[str]:
     """What `cdk synth -c …` runs; `context` is what is given by `-c` or kept of look-ups."""
-    return run_python(
-        str(ROOT / "app.py"),
-        cwd=folder,
-        env={
-            "CDK_OUTDIR": str(folder / "cdk.out"),
-            "CDK_CONTEXT_JSON": json.dumps({**CDK_JSON["context"], **context}),
-            **env,
-        },
-    )
+    given = json.dumps({**CDK_JSON["context"], **context})
+    own = {"CDK_OUTDIR": str(folder / "cdk.out"), "CDK_CONTEXT_JSON": given, **env}
+    return run_python(str(ROOT / "app.py"), cwd=folder, env=own)
 
 
 def build(folder: Path, context: Mapping[str, object]) -> tuple[str, dict[str, Any]]:

@@ -21,6 +21,7 @@ from constructs import Construct, IConstruct
 
 from session_manager_permissions import SessionManagerFleet, SessionManagerPermissions
 from session_manager_permissions._constructs.fleet_tree import Tree
+from tests import builders
 from tests.builders import SIZE, bare_profile, grown, instance, l1_nodes, l1_profile, linux, network
 from tests.cfn_lint import lint
 from tests.conftest import ON_LOWEST_CDK, TEMPLATES, MakeApp
@@ -124,17 +125,7 @@ def in_ecs_capacity(stack: cdk.Stack, role: iam.IRole) -> None:
     ecs.Cluster(stack, "Cluster", vpc=given["vpc"]).add_asg_capacity_provider(provider)
 
 
-def cluster(scope: Construct) -> Any:  # noqa: ANN401 - the stub of ICluster lacks a member
-    return eks.Cluster(
-        scope,
-        "Cluster",
-        vpc=network(scope),
-        version=eks.KubernetesVersion.V1_32,
-        default_capacity_type=eks.DefaultCapacityType.NODEGROUP,
-        default_capacity=0,
-    )
-
-
+cluster = builders.cluster
 HOLDERS: Final[dict[str, Hold]] = {
     "profile": lambda s, role: iam.InstanceProfile(s, "It", role=role),
     "L1 profile": lambda s, role: l1_profile(s, role.role_name, construct_id="It"),

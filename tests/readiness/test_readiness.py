@@ -11,7 +11,6 @@ from typing import Any, Final
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_eks_v2 as eks
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
@@ -23,7 +22,7 @@ from session_manager_permissions import (
     _readiness,
 )
 from session_manager_permissions._readiness.templates.functions import shortest
-from tests.builders import permit, public_vpc
+from tests.builders import cluster, permit, public_vpc
 from tests.conftest import ROOT, TEMPLATES, MakeApp, run_python
 from tests.places import KEY_ID, OTHER_ACCOUNT, key_arn
 from tests.roles import EC2, owned_role
@@ -168,15 +167,7 @@ def dual_stack(stack: cdk.Stack) -> None:
 
 
 def nodes_of_eks(stack: cdk.Stack) -> None:
-    cluster = eks.Cluster(
-        stack,
-        "Cluster",
-        version=eks.KubernetesVersion.V1_32,
-        vpc=vpc(stack),
-        default_capacity_type=eks.DefaultCapacityType.NODEGROUP,
-        default_capacity=0,
-    )
-    cluster.add_nodegroup_capacity("Nodes", node_role=reaching(stack))
+    cluster(stack, vpc(stack)).add_nodegroup_capacity("Nodes", node_role=reaching(stack))
 
 
 APPS: Final[dict[Found, tuple[Build, ...]]] = {
