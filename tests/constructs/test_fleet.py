@@ -498,22 +498,23 @@ def test_a_role_on_a_condition_and_without_one_is_listed_once(make_app: MakeApp)
     assert list(on_conditions(user)) == [None]
 
 
-IMPORTS: Final[list[tuple[Hold, cdk.Environment | None, str]]] = [
-    *((HOLDERS["profile"], env, "Existing") for env in (HERE, None)),
-    (HOLDERS["L1 node group"], HERE, "Existing"),
-    (lambda s, _: l1_profile(s, "Existing"), None, "Existing"),
-    (lambda s, _: l1_profile(s, parameter(s)), HERE, "Given"),
-]
+IMPORTS: Final[list[tuple[Make, cdk.Environment | None, str]]] = [
+    *((lambda s: iam.InstanceProfile(s, "Profile", role=existing_role(s)), env, "Existing")
+      for env in (HERE, None)),
+    (lambda s: l1_nodes(s, role_arn()), HERE, "Existing"),
+    (lambda s: l1_profile(s, "Existing"), None, "Existing"),
+    (lambda s: l1_profile(s, parameter(s)), HERE, "Given"),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("hold", "env", "name"), IMPORTS)
+@pytest.mark.parametrize(("make", "env", "name"), IMPORTS)
 def test_a_role_that_exists_is_attached_by_each_stack_that_uses_it(
-    make_app: MakeApp, hold: Hold, env: cdk.Environment | None, name: str
+    make_app: MakeApp, make: Make, env: cdk.Environment | None, name: str
 ) -> None:
     """Destroying one of the stacks takes nothing from the instances of the other."""
     stacks = covered(make_app(), "One", "Another", env=env)
     for stack in stacks:
-        hold(stack, existing_role(stack))
+        make(stack)
     assert [roles(stack) for stack in stacks] == [[name], [name]]
     assert len({policy(stack)["PolicyName"] for stack in stacks}) == 2
     assert not any(warnings(stack) for stack in stacks)
