@@ -36,7 +36,7 @@ _NO_CODE: Final = (
 )
 """The types that name a table, and of which it is known that they run no code."""
 _MAKES_ROUTES: Final = re.compile(rb"(?i)(create|replace|(new|set)-ec2)[-_]?route(?![-_]?table|53)")
-"""The names of these calls, in the code or in the policy of its role."""
+"""The names of the calls that make routes, in a script, in code or in the policy of its role."""
 
 _IN_VPC: Final = (*SUBNET.types, "AWS::EC2::VPCEndpoint")
 """Whoever is given one of these may add a route out of its VPC."""

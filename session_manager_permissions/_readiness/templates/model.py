@@ -123,10 +123,10 @@ class Unresolved(NamedTuple):
     @property
     def may_be_empty(self) -> bool:
         """Whether it may be an empty text. A number, an id and a pseudo parameter may not."""
-        has_value = str(self._parameter.get("Type", self.expression)).startswith(
-            ("AWS::", "Number")
-        )
-        return not has_value and str(self._parameter.get("MinLength", "0")) == "0"
+        # A pseudo parameter has no type. Its name begins with `AWS::`, as the types of ids do.
+        type_ = str(self._parameter.get("Type", self.expression))
+        has_no_minimum = str(self._parameter.get("MinLength", "0")) == "0"
+        return has_no_minimum and not type_.startswith(("AWS::", "Number"))
 
     @property
     def _parameter(self) -> dict[str, Any]:

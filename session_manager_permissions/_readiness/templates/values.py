@@ -479,10 +479,8 @@ class Assembly(Files):
                     found = functions.Deployed(among, template).written(known)
                 case (Unresolved() as unknown,) if not functions.maker_in(among):
                     ref = functions.mapping(key).get("Ref")
-                    decider = (
-                        f"the parameter {ref!r}" if ref else f"the value {functions.shown(key)}"
-                    )
-                    found = self._entry(among, unknown, decider)
+                    what = f"parameter {ref!r}" if ref else f"value {functions.shown(key)}"
+                    found = self._entry(among, unknown, f"the {what}")
                     only_if(found is not None or default is not None)
                 case _:
                     return None
