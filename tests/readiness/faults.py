@@ -897,6 +897,8 @@ IN_WORDS: Final[dict[str, Body]] = {
         inline(ALL, allow("kms:Decrypt", on=att("Key", "Arn"))), **OF_KEY),
     "a key whose policy leaves IAM out, and a role without a grant": profile_and_role(
         inline(ALL), **OF_KEY),
+    "a key whose policy denies": profile_and_role(inline(ALL), **KEYED | {"Key": resource(
+        "AWS::KMS::Key", KeyPolicy={"Statement": deny("kms:*", Principal="*")})}),
     "a key that waits for the instance": profile_and_role(inline(ALL), Machine=RUNNING,
         **KEYED | {"Key": resource("AWS::KMS::Key", Description=ref("Machine"))}),
     "a bucket, and no route table": isolated_in_l1(

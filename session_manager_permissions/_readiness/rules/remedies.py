@@ -60,19 +60,21 @@ class Advice(Fix):
         steps.say(self.for_template or self.clause)
 
 
-def leave_out(actions: Iterable[str], role: Resource, by: str = "") -> Advice:
+def leave_out(actions: Iterable[str], role: Resource, by: str = "", of: str = "") -> Advice:
     """Return what to do about an explicit Deny, as no code can find where its statement is made.
 
     Args:
         actions: what is denied.
         role: the role.
         by: the statements that deny it. Default: - none is known to be in a policy of AWS
+        of: the keys and buckets whose own policies deny it. Default: - none is known to
     """
     names, how = in_words([*dict.fromkeys(actions)]), "if it has `NotAction`, add them there"
     if "AWS managed" in by:
         how = "an AWS managed policy can't be changed: take it off"
-    of_role = f"leave {names} out of each Deny that applies to {role_behind(role)} ({how})"
-    return Advice(f"leave these actions out of the Deny ({how})", of_role)
+    also = f", also in the policy of {of}" if of else ""
+    of_role = f"leave {names} out of each Deny that applies to {role_behind(role)}{also} ({how})"
+    return Advice(f"leave these actions out of the Deny{also} ({how})", of_role)
 
 
 @dataclass(frozen=True)

@@ -196,8 +196,10 @@ class SessionRules:
     def fix(self, role: Role, document: Document, calls: list[AgentCall]) -> Fix:
         """Return the fix that allows a role the calls for a document."""
         whose, deny = role_behind(role.resource), Answer.EXPLICIT_DENY
-        if by_deny := [one.action for one in calls if self._answer(role, one) is deny]:
-            return leave_out(by_deny, role.resource)
+        if by_deny := [one for one in calls if self._answer(role, one) is deny]:
+            owners = dict.fromkeys(self._closed_by(role, one) for one in by_deny)
+            of = ", ".join(repr(one) for one in owners if one)
+            return leave_out([one.action for one in by_deny], role.resource, of=of)
         by_boundary, lacking = list[str](), list[AgentCall]()
         for call in calls:
             ability = self.decisions.ability(role, self._asked(role, call))
@@ -205,9 +207,8 @@ class SessionRules:
                 by_boundary.append(call.action)
             if ability.identity.answer is not Answer.ALLOWED:
                 lacking.append(call)
-            if call.resource and not self._leaves_to_iam(call.resource, role, call):
-                name = call.resource.logical_id
-                said = f"let the policy of {name!r} enable IAM policies of the role's account"
+            if owner := self._closed_by(role, call):
+                said = f"let the policy of {owner!r} enable IAM policies of the role's account"
                 if ability.decision.answer is not Answer.ALLOWED:
                     said += f", and allow {whose} to call {call.action} by one of them"
                 return Advice(said)
@@ -220,11 +221,13 @@ class SessionRules:
         options = dict.fromkeys(one for call in lacking for one in call.options)
         return Allow(role.resource, (), (*options,), (*dict.fromkeys(by_boundary),))
 
-    def _leaves_to_iam(self, resource: Resource, role: Role, call: AgentCall) -> bool:
-        """Tell whether a role may make a call if its policies and its boundary allow it."""
+    def _closed_by(self, role: Role, call: AgentCall) -> str:
+        """Name what has a policy of its own that keeps a role from a call, whatever IAM allows."""
+        if call.resource is None:
+            return ""
         allowed = Ability(_ALLOWED, _ALLOWED, _ALLOWED)
-        answer = self._own.answer(resource, role, self._asked(role, call), allowed)
-        return answer < Answer.IMPLICIT_DENY
+        answer = self._own.answer(call.resource, role, self._asked(role, call), allowed)
+        return "" if answer < Answer.IMPLICIT_DENY else call.resource.logical_id
 
     def denied(self, role: Role, document: Document) -> list[AgentCall]:
         """Return the calls that a role may not make, those without which sessions fail first."""
