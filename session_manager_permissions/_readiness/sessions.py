@@ -202,7 +202,7 @@ class Sessions:
     def _called(self, document: Document, name: str) -> Service:
         """The service that the sessions of a document call, with its region if that is another."""
         match self.input(document, _SERVICES[name].given):
-            case (ReturnValue(bucket),) if bucket.type == _BUCKET:
+            case (ReturnValue(bucket),) if name == "s3" and bucket.type == _BUCKET:
                 own, there = (one.template.stack.region for one in (document.resource, bucket))
                 return Service(name, "" if may_be_equal(own, there) else str(there))
         return Service(name)

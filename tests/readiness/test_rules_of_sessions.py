@@ -711,6 +711,10 @@ STACKS: Final[list[tuple[str, Stacks, Found]]] = [
     *((f"a bucket of another account that lets this one in, and {len(granted)} grants",
        bucket_of("2", granted, allow("s3:*", **of("1"))), found)
       for granted, found in ((ON_S3, READY), ([], DENIED))),
+    ("a carried bucket as a log group", two(
+        {"Bucket": resource("AWS::S3::Bucket")} | writing(ref("Bucket")), profile_and_role(
+            inline(ALL), **BY_NAME, **READER, **default(cloudWatchLogGroupName=CARRIED)),
+        IN_VIRGINIA), UNKNOWN),
     ("a carried key by its ARN", key_carried(ARN), DENIED),
     ("a carried key by its id", key_carried(ref("Key")), DENIED),
     ("a carried key of one region", key_carried(ref("Key"), MultiRegion=False), DENIED),
