@@ -713,7 +713,7 @@ STACKS: Final[list[tuple[str, Stacks, Found]]] = [
       for granted, found in ((ON_S3, READY), ([], DENIED))),
     ("a carried bucket as a log group", two(
         {"Bucket": resource("AWS::S3::Bucket")} | writing(ref("Bucket")), profile_and_role(
-            inline(ALL), **BY_NAME, **READER, **default(cloudWatchLogGroupName=CARRIED)),
+            inline(ALL, *ON_LOGS), **BY_NAME, **READER, **default(cloudWatchLogGroupName=CARRIED)),
         IN_VIRGINIA), UNKNOWN),
     ("a carried key by its ARN", key_carried(ARN), DENIED),
     ("a carried key by its id", key_carried(ref("Key")), DENIED),
