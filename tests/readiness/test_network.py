@@ -589,6 +589,12 @@ ENDPOINT: Final[list[Row]] = [
           ("a Deny for the role", UNREACHABLE, ALLOWS_ALL, DENIES_ALL | {"Principal": OF_ROLE}),
           ("a Deny for all others than the role", OPEN, ALLOWS_ALL,
            DENIES_ALL | {"Condition": {"ArnNotEquals": ITS_ARN}}),
+          ("the VPC", OPEN, ALLOWS_ALL | {"Condition": {
+              "StringEquals": {"aws:SourceVpc": ref("Vpc")}}}),
+          ("a Deny of other VPCs", OPEN, ALLOWS_ALL, DENIES_ALL | {"Condition": {
+              "StringNotEquals": {"aws:SourceVpc": ref("Vpc")}}}),
+          ("another VPC by its id, which a new VPC may get", UNKNOWN, ALLOWS_ALL | {"Condition": {
+              "StringEquals": {"aws:SourceVpc": "vpc-1"}}}),
           ("a Deny of other regions", OPEN, ALLOWS_ALL, DENIES_ALL | {"Condition": {
               "StringNotEquals": {"aws:RequestedRegion": ref("AWS::Region")}}}),
           ("a role by a name that may be generated", UNKNOWN,

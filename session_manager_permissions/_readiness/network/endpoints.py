@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from session_manager_permissions._conditions import EACH_CALL
 from session_manager_permissions._network.ec2 import SERVICES, Service, service_of
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import Endpoint
@@ -117,6 +118,9 @@ class EndpointReader(Reader):
             policy=policy,
             own_account=marked(template.value({"Ref": "AWS::AccountId"})),
             region=marked(template.value(service.region or _REGION)) if in_region is True else None,
+            context=EACH_CALL.knowing(
+                {"aws:SourceVpc": marked(template.value(properties.get("VpcId")))}
+            ),
         )
 
     def _is_in(self, vpc: Resource, resource: Resource, endpoint: Endpoint) -> Fact:
