@@ -90,7 +90,6 @@ def synthesized(said: Namespace) -> dict[str, Any]:
 
 @settings(max_examples=30, deadline=None)
 @given(options())
-@example(options_of(log_group="/ssm/sessions", **HERE))
 @example(options_of(log_bucket="session-logs", log_bucket_key=f"{KMS}alias/aws/s3", **HERE))
 @example(options_of(log_bucket="logs", log_bucket_key=f"{KMS}alias/a:alias/aws/s3", **HERE))
 def test_it_is_what_the_construct_synthesizes(said: Namespace) -> None:
@@ -102,6 +101,11 @@ def test_by_default_it_is_the_procedures() -> None:
 
     sids = ["SessionManagerChannels", "SessionManagerLogEncryption"]
     assert [one["Sid"] for one in statements] == sids
+
+
+def test_a_log_group_by_its_name_is_one_of_the_region_and_the_account() -> None:
+    group = f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/ssm/sessions:*"
+    assert group in json.dumps(inline_policy(options_of(log_group="/ssm/sessions", **HERE)))
 
 
 @pytest.mark.parametrize(("said", "message"), [
