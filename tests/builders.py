@@ -97,11 +97,15 @@ def bare_profile(scope: Construct) -> cdk.CfnResource:
 
 def cluster(scope: Construct, vpc: ec2.IVpc | None = None) -> Any:  # noqa: ANN401 - the stub of ICluster lacks a member
     """A cluster of EKS, without capacity."""
-    of = cdk.aws_eks_v2
-    return of.Cluster(
-        scope, "Cluster", vpc=vpc or network(scope), version=of.KubernetesVersion.V1_32,
-        default_capacity_type=of.DefaultCapacityType.NODEGROUP, default_capacity=0,
-    )  # fmt: skip
+    eks = cdk.aws_eks_v2
+    return eks.Cluster(
+        scope,
+        "Cluster",
+        vpc=vpc or network(scope),
+        version=eks.KubernetesVersion.V1_32,
+        default_capacity_type=eks.DefaultCapacityType.NODEGROUP,
+        default_capacity=0,
+    )
 
 
 def l1_nodes(

@@ -96,10 +96,14 @@ def make_app(tmp_path: Path) -> MakeApp:
     number = itertools.count()
 
     def make(**context: object) -> cdk.App:
-        folder = str(tmp_path / f"cdk.out.{next(number)}")
-        by = cdk.DefaultStackSynthesizer(generate_bootstrap_version_rule=False)
-        given: Any = {"analytics_reporting": False, "default_stack_synthesizer": by}
-        return cdk.App(outdir=folder, context=context, **given)
+        return cdk.App(
+            outdir=str(tmp_path / f"cdk.out.{next(number)}"),
+            context=context,
+            analytics_reporting=False,
+            default_stack_synthesizer=cdk.DefaultStackSynthesizer(
+                generate_bootstrap_version_rule=False
+            ),
+        )
 
     return make
 

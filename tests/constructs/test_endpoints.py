@@ -461,9 +461,13 @@ def test_those_of_a_template_count(stack_here: cdk.Stack, tmp_path: Path, tables
 def test_look_up_is_not_disturbed_on_the_first_pass(stack_here: cdk.Stack) -> None:
     for name in ("A", "B"):  # which have one dummy, until the CLI has asked
         vpc = ec2.Vpc.from_lookup(stack_here, f"Vpc{name}", vpc_id=f"vpc-{name.lower()}")
-        subnets = ec2.SubnetSelection(subnet_group_name="App")
-        logged = s3.Bucket.from_bucket_name(stack_here, f"Bucket{name}", "session-logs")
-        SessionManagerEndpoints(stack_here, name, vpc=vpc, subnets=subnets, log_bucket=logged)
+        SessionManagerEndpoints(
+            stack_here,
+            name,
+            vpc=vpc,
+            subnets=ec2.SubnetSelection(subnet_group_name="App"),
+            log_bucket=s3.Bucket.from_bucket_name(stack_here, f"Bucket{name}", "session-logs"),
+        )
         vpc.add_interface_endpoint("Late", service=SERVICES.SSM)
 
     assert len(lookups(stack_here)) == 2

@@ -21,8 +21,17 @@ from constructs import Construct, IConstruct
 
 from session_manager_permissions import SessionManagerFleet, SessionManagerPermissions
 from session_manager_permissions._constructs.fleet_tree import Tree
-from tests import builders
-from tests.builders import SIZE, bare_profile, grown, instance, l1_nodes, l1_profile, linux, network
+from tests.builders import (
+    SIZE,
+    bare_profile,
+    cluster,
+    grown,
+    instance,
+    l1_nodes,
+    l1_profile,
+    linux,
+    network,
+)
 from tests.cfn_lint import lint
 from tests.conftest import ON_LOWEST_CDK, TEMPLATES, MakeApp
 from tests.keys import existing_key
@@ -125,7 +134,6 @@ def in_ecs_capacity(stack: cdk.Stack, role: iam.IRole) -> None:
     ecs.Cluster(stack, "Cluster", vpc=given["vpc"]).add_asg_capacity_provider(provider)
 
 
-cluster = builders.cluster
 HOLDERS: Final[dict[str, Hold]] = {
     "profile": lambda s, role: iam.InstanceProfile(s, "It", role=role),
     "L1 profile": lambda s, role: l1_profile(s, role.role_name, construct_id="It"),

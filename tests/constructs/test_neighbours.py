@@ -74,16 +74,22 @@ def granted(statements: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
 def ecs_exec(key_of: Callable[[cdk.Stack], kms.IKey] = existing_key) -> list[dict[str, Any]]:
     """What CDK's ECS grants for `enable_execute_command`, with all that can be set."""
     stack = cdk.Stack(cdk.App(), "Stack", env=HERE)
-    to = ecs.ExecuteCommandLogConfiguration(
-        cloud_watch_log_group=logs.LogGroup.from_log_group_arn(stack, "Group", GROUP_ARN),
-        s3_bucket=s3.Bucket.from_bucket_arn(stack, "Bucket", f"arn:aws:s3:::{BUCKET}"),
-        cloud_watch_encryption_enabled=True, s3_encryption_enabled=True, s3_key_prefix=PREFIX,
-    )  # fmt: skip
-    how = ecs.ExecuteCommandConfiguration(
-        kms_key=key_of(stack), logging=ecs.ExecuteCommandLogging.OVERRIDE, log_configuration=to
+    cluster = ecs.Cluster(
+        stack,
+        "Cluster",
+        vpc=ec2.Vpc(stack, "Vpc", availability_zones=[f"{REGION}a"]),
+        execute_command_configuration=ecs.ExecuteCommandConfiguration(
+            kms_key=key_of(stack),
+            logging=ecs.ExecuteCommandLogging.OVERRIDE,
+            log_configuration=ecs.ExecuteCommandLogConfiguration(
+                cloud_watch_log_group=logs.LogGroup.from_log_group_arn(stack, "Group", GROUP_ARN),
+                cloud_watch_encryption_enabled=True,
+                s3_bucket=s3.Bucket.from_bucket_arn(stack, "Bucket", f"arn:aws:s3:::{BUCKET}"),
+                s3_encryption_enabled=True,
+                s3_key_prefix=PREFIX,
+            ),
+        ),
     )
-    vpc = ec2.Vpc(stack, "Vpc", availability_zones=[f"{REGION}a"])
-    cluster = ecs.Cluster(stack, "Cluster", vpc=vpc, execute_command_configuration=how)
     task = ecs.FargateTaskDefinition(stack, "Task")
     task.add_container("Container", image=ecs.ContainerImage.from_registry("any"))
     given: Any = {"cluster": cluster, "task_definition": task, "enable_execute_command": True}

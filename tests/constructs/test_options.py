@@ -299,12 +299,18 @@ def test_longest_options_fit() -> None:
     stack = cdk.Stack(cdk.App(context={MINIMIZE: True}), "Stack", env=HERE)
     key = kms.Alias.from_alias_name(stack, "Key", f"alias/{'a' * 250}")
     permissions = SessionManagerPermissions(
-        stack, "Permissions", role=existing_role(stack), allow_registration=True,
+        stack,
+        "Permissions",
+        role=existing_role(stack),
+        allow_registration=True,
         log_bucket=s3.Bucket.from_bucket_attributes(
-            stack, "Bucket", bucket_name="b" * 63, account=OTHER_ACCOUNT, encryption_key=key),
+            stack, "Bucket", bucket_name="b" * 63, account=OTHER_ACCOUNT, encryption_key=key
+        ),
+        log_prefix="p" * 1024,
         log_group=logs.LogGroup.from_log_group_name(stack, "Group", "g" * 512),
-        log_prefix="p" * 1024, encryption_key=key, decrypt_sessions_only=True,
-    )  # fmt: skip
+        encryption_key=key,
+        decrypt_sessions_only=True,
+    )
 
     permissions.add_encryption_key(existing_key(stack, "Second"))
 

@@ -105,13 +105,22 @@ OTHERS: dict[str, Build] = {
 def all_preferences(stack: cdk.Stack) -> SessionPreferences:
     key = kms.Key(stack, "Key")
     return SessionPreferences(
-        stack, "Preferences", document_name="Sessions", encryption_key=key, log_prefix="web",
-        log_bucket=s3.Bucket(stack, "Bucket", encryption_key=key), enforce_s3_encryption=True,
-        log_group=logs.LogGroup(stack, "LogGroup", encryption_key=key), stream_logs=False,
-        enforce_cloudwatch_encryption=True, idle_timeout=cdk.Duration.minutes(15),
-        max_duration=cdk.Duration.hours(8), run_as_user="operator",
-        linux_shell_profile="pwd", windows_shell_profile="date",
-    )  # fmt: skip
+        stack,
+        "Preferences",
+        document_name="Sessions",
+        encryption_key=key,
+        log_bucket=s3.Bucket(stack, "Bucket", encryption_key=key),
+        log_prefix="web",
+        log_group=logs.LogGroup(stack, "LogGroup", encryption_key=key),
+        stream_logs=False,
+        enforce_s3_encryption=True,
+        enforce_cloudwatch_encryption=True,
+        idle_timeout=cdk.Duration.minutes(15),
+        max_duration=cdk.Duration.hours(8),
+        run_as_user="operator",
+        linux_shell_profile="pwd",
+        windows_shell_profile="date",
+    )
 
 
 PREFERENCES: dict[str, Callable[[cdk.Stack], SessionPreferences]] = {
@@ -213,12 +222,16 @@ FLEETS: dict[str, Build] = {
 def endpoints(stack: cdk.Stack) -> None:
     network = ec2.Vpc(stack, "Vpc", nat_gateways=0, max_azs=2)
     made = SessionManagerEndpoints(
-        stack, "Endpoints", vpc=network, endpoint_policy="account",
+        stack,
+        "Endpoints",
+        vpc=network,
         subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
         security_groups=[ec2.SecurityGroup(stack, "SecurityGroup", vpc=network)],
-        encryption_key=existing_key(stack), log_bucket=scenarios.bucket(stack),
+        endpoint_policy="account",
+        encryption_key=existing_key(stack),
+        log_bucket=scenarios.bucket(stack),
         log_group=logs.LogGroup(stack, "LogGroup"),
-    )  # fmt: skip
+    )
     made.connections.allow_default_port_from(ec2.Peer.ipv4("192.0.2.0/24"))
 
 

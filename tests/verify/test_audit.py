@@ -449,8 +449,13 @@ def test_no_command_takes_back_what_another_grants() -> None:
 
 def test_what_is_shared_is_asked_once() -> None:
     nodes = [
-        Machine(f"i-{n:017x}", (REGION, OTHER_REGION)[n % 2], f"role-{n // 2 % 5}", **parts)
-        for n, parts in enumerate([NEVER] * 20 + [{}] * 380)
+        Machine(
+            f"i-{number:017x}",
+            (REGION, OTHER_REGION)[number % 2],
+            f"role-{number // 2 % 5}",
+            **(NEVER if number < 20 else {}),
+        )
+        for number in range(400)
     ]
     roles = {f"role-{number}": Role() for number in range(5)}
     account = uses_key(Account(*nodes, roles=roles), REGION, OTHER_REGION)

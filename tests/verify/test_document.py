@@ -104,9 +104,13 @@ def test_the_role_lacks_nothing_that_the_document_needs(chosen: Given, *, narrow
     assume(not is_of_this_app(chosen))  # whose ARNs no template has
     stack = cdk.Stack(cdk.App(), "Stack", env=HERE)
     preferences = SessionPreferences(stack, "Preferences", **chosen.sources(stack), **chosen.others)
-    given: Any = {"allow_registration": True, "decrypt_sessions_only": narrowed}
     permissions = SessionManagerPermissions(
-        stack, "Permissions", role=existing_role(stack), preferences=preferences, **given
+        stack,
+        "Permissions",
+        role=existing_role(stack),
+        preferences=preferences,
+        allow_registration=True,
+        decrypt_sessions_only=narrowed,
     )
     content = stack.resolve(preferences.node.default_child.content)  # type: ignore[union-attr]
     world = World(

@@ -22,7 +22,6 @@ from tests.places import ACCOUNT, KEY_ID
 
 KMS = f"arn:aws:kms:eu-west-1:{ACCOUNT}:"
 HERE = {"region": "eu-west-1", "account": ACCOUNT, "partition": "aws"}
-FLAGS = ("allow_registration", "check_log_encryption", "decrypt_sessions_only")
 PARTITIONS = {"aws": "eu-west-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
 
 
@@ -44,7 +43,8 @@ def key_arns(partition: str) -> SearchStrategy[str]:
 @st.composite
 def options(draw: st.DrawFn) -> Namespace:
     partition = draw(st.sampled_from([*PARTITIONS]))
-    drawn: dict[str, object] = {flag: draw(st.booleans()) for flag in FLAGS}
+    flags = ("allow_registration", "check_log_encryption", "decrypt_sessions_only")
+    drawn: dict[str, object] = {flag: draw(st.booleans()) for flag in flags}
     if draw(st.booleans()):
         of_s3 = st.just(f"arn:{partition}:kms:us-east-1:{ACCOUNT}:alias/aws/s3")
         drawn["log_bucket"] = "session-logs"
@@ -77,11 +77,18 @@ def synthesized(said: Namespace) -> dict[str, Any]:
         name = said.log_group.partition(":log-group:")[2].removesuffix(":*") or said.log_group
         arn = f"arn:{said.partition}:logs:{said.region}:{ACCOUNT}:log-group:{name}"
         group = logs.LogGroup.from_log_group_arn(stack, "Group", arn)
-    same: Any = {name: getattr(said, name) for name in (*FLAGS, "log_prefix")}
     permissions = SessionManagerPermissions(
-        stack, "Permissions", role=iam.Role.from_role_name(stack, "Role", "web-server"),
-        encryption_key=keys[0] if keys else None, log_bucket=bucket, log_group=group, **same,
-    )  # fmt: skip
+        stack,
+        "Permissions",
+        role=iam.Role.from_role_name(stack, "Role", "web-server"),
+        encryption_key=keys[0] if keys else None,
+        allow_registration=said.allow_registration,
+        log_bucket=bucket,
+        log_prefix=said.log_prefix,
+        log_group=group,
+        check_log_encryption=said.check_log_encryption,
+        decrypt_sessions_only=said.decrypt_sessions_only,
+    )
     for other in keys[1:]:
         permissions.add_encryption_key(other)
     document: dict[str, Any] = stack.resolve(permissions.policy.document)
