@@ -32,12 +32,6 @@ The agent tries each address that DNS gives it, and DNS gives it those of all su
 _NEGLIGIBLE: Final = 0.01
 """If less than this part of the ports is denied, the agent tries again from another port."""
 
-_NOTHING: Final = IPv4Network("127.0.0.1/32")
-"""The destination of a rule that takes the place of the one that lets all out.
-
-https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-securitygroup.html
-"""
-
 
 class End(NamedTuple):
     """The other end of a connection."""
@@ -58,7 +52,7 @@ def leaves(place: Place) -> Path:
 def _leaves(place: Place) -> Path:
     rules, unseen = _rules_of(place, place.groups, "outbound")
     six = _uses_ipv6(place)
-    facts = [all_of((one, six if peer == "ipv6" else peer != _NOTHING)) for peer, one in rules]
+    facts = [all_of((one, six if peer == "ipv6" else not _stays(peer))) for peer, one in rules]
     if any_of([*facts, *unseen]) is not False:
         return OPEN
     why = f"no rule of {place.named(place.groups)} lets TCP 443 out"
@@ -93,7 +87,15 @@ def _is_beyond(place: Place, peer: Peer, destination: IPv4Network) -> bool:
         return peer.group not in place.groups  # another one may be of a VPC that is peered
     if not isinstance(peer, IPv4Network):
         return peer != "ipv6"
-    return peer != _NOTHING and peer.overlaps(destination) and not is_within(peer, place.vpc.ranges)
+    return peer.overlaps(destination) and not (_stays(peer) or is_within(peer, place.vpc.ranges))
+
+
+def _stays(peer: Peer) -> bool:
+    """Whether a rule lets out to addresses of the compute itself alone, as to 127.0.0.1/32.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-securitygroup.html
+    """
+    return isinstance(peer, IPv4Network) and peer.is_loopback
 
 
 def let_in(place: Place, endpoint: Endpoint) -> Path:

@@ -285,7 +285,8 @@ ROUTES: Final[list[Row]] = [
       for name, id_ in (("by parameter", GIVEN), ("by id", "subnet-1"), ("of nobody", None))),
     *((f"subnet by parameter, and a group that lets out to {to}",
        {"Instance.SubnetId": GIVEN, **lets_out([NOWHERE, *rules])}, found) for to, rules, found in (
-          ("nothing", (), CLOSED), ("its VPC", (https(CidrIp=BLOCK),), UNKNOWN))),
+          ("nothing", (), CLOSED), ("itself", (https(CidrIp="127.0.0.0/8"),), CLOSED),
+          ("its VPC", (https(CidrIp=BLOCK),), UNKNOWN))),
     ("public access not blocked", blocking("off"), OPEN),
     ("public access blocked both ways", blocking("block-bidirectional"), UNKNOWN),
     *((f"public access blocked both ways, but {but} for {of}",
