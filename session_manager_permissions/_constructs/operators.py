@@ -185,9 +185,14 @@ def _permissions(access: Access, stack: cdk.Stack) -> Iterator[_Permission]:
         yield _Permission(actions=[*_CONSOLE], resources=["*"])
     if access.encryption_key is not None:
         found = session_key(access.encryption_key)
-        only = access.decrypt_sessions_only
-        on = _needs.of_session_key(found.alias_name, sessions_only=only) or None
-        yield _Permission(["kms:GenerateDataKey"], resources=[found.resource], conditions=on)
+        conditions = _needs.of_session_key(
+            found.alias_name, sessions_only=access.decrypt_sessions_only
+        )
+        yield _Permission(
+            actions=["kms:GenerateDataKey"],
+            resources=[found.resource],
+            conditions=conditions or None,
+        )
 
 
 def _refuse_wrong_choice(access: Access) -> None:
