@@ -39,11 +39,8 @@ REGISTRATION: Final = NeededStatement(
 )
 """The agent's registration with Systems Manager, without which no session starts."""
 
-ARN_PART: Final = "+"
-"""In the pattern of an ARN: any characters but colons and slashes."""
-
 REGISTRATION_RESOURCES: Final = ("arn:+:ec2:+:+:instance/+", "arn:+:ssm:+:+:managed-instance/+")
-"""Patterns of the ARNs on which a policy may allow registration instead of on `*`."""
+"""The ARNs on which a policy may allow registration instead of on `*`, as forms for `may_match`."""
 
 REQUEST_KEYS: Final = {
     "aws:SecureTransport": "true",

@@ -19,6 +19,8 @@ MARKS: Final = 0xE000
 
 Equal parts have the same characters.
 """
+ARN_PART: Final = "+"
+"""In the form of a text, such as an ARN: any characters but colons and slashes."""
 
 
 def matches(pattern: str, asked: str) -> bool | None:
@@ -36,6 +38,32 @@ def has_marks(text: str) -> bool:
 def widest(pattern: str) -> str:
     """Return the pattern with a wildcard for each part that the deployment or request decides."""
     return "*".join(split_at(pattern.replace(UNKNOWN, "*"), "${", "}")[::2])
+
+
+def may_match(pattern: str, form: str) -> bool:
+    """Tell whether the pattern matches some text of a form, such as one of the ARNs of instances.
+
+    Walks through both texts at once; `*` and `ARN_PART` may each match any number of characters.
+    """
+    pattern = widest(pattern)
+    done, left = set(), [(0, 0)]
+    while left:
+        here = left.pop()
+        if here in done:
+            continue
+        done.add(here)
+        at, of = here
+        if here == (len(pattern), len(form)):
+            return True
+        one, other = pattern[at : at + 1], form[of : of + 1]
+        part = other == ARN_PART
+        if one == "*":
+            left.append((at + 1, of))
+        if part:
+            left.append((at, of + 1))
+        if one and other and (one in {"*", "?", other} or (part and one not in ":/")):
+            left.append((at + (one != "*"), of + (not part)))
+    return False
 
 
 def split_at(text: str, opens: str, closes: str) -> list[str]:

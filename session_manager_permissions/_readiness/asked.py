@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _needs
 from session_manager_permissions._conditions import NO_CONTEXT, RequestContext
-from session_manager_permissions._patterns import any_matches, has_marks, matches
+from session_manager_permissions._patterns import any_matches, has_marks, matches, may_match
 
 from .marks import ALIAS, marked
-from .policies import NEEDED, Statement, known_of, may_match, read
+from .policies import NEEDED, Statement, known_of, read
 from .templates.functions import UNKNOWN, listed
 from .templates.model import Resource, ReturnValue, Template, Value, may_be_equal
 from .templates.texts import as_text

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from session_manager_permissions import _evaluation, _needs
 from session_manager_permissions._conditions import FROM_EC2, NO_CONTEXT, RequestContext, open_keys
-from session_manager_permissions._needs import ARN_PART
-from session_manager_permissions._patterns import UNKNOWN, all_hold, any_matches, matches, widest
+from session_manager_permissions._patterns import UNKNOWN, all_hold, any_matches, matches, may_match
 
 from .parts import decider
 from .templates.functions import Deployed, candidates, is_function, listed, text, values_of
@@ -296,29 +295,3 @@ def _covers(pattern: str, resource: On) -> bool | None:
     if pattern in resource or (pattern and not pattern.strip("*")):
         return True
     return None if any(may_match(pattern, arns) for arns in resource) else False
-
-
-def may_match(pattern: str, form: str) -> bool:
-    """Tell whether the pattern matches some text of a form, such as one of the ARNs of instances.
-
-    Walks through both texts at once; `*` and `ARN_PART` may each match any number of characters.
-    """
-    pattern = widest(pattern)
-    done, left = set(), [(0, 0)]
-    while left:
-        here = left.pop()
-        if here in done:
-            continue
-        done.add(here)
-        at, of = here
-        if here == (len(pattern), len(form)):
-            return True
-        one, other = pattern[at : at + 1], form[of : of + 1]
-        if one == "*":
-            left.append((at + 1, of))
-        if other == ARN_PART:
-            left.append((at, of + 1))
-        part = other == ARN_PART
-        if one and other and (one in {"*", "?", other} or (part and one not in ":/")):
-            left.append((at + (one != "*"), of + (not part)))
-    return False

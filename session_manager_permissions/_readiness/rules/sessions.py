@@ -11,6 +11,7 @@ from session_manager_permissions._evaluation import Answer, Decision
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import CalledOn
 from session_manager_permissions._network.verdicts import in_words
+from session_manager_permissions._patterns import ARN_PART
 from session_manager_permissions._readiness.asked import Asked
 from session_manager_permissions._readiness.decisions import Ability, Decisions
 from session_manager_permissions._readiness.marks import ALIAS, KEYS, marked
@@ -358,7 +359,7 @@ class SessionRules:
                 yield AgentCall("logs:DescribeLogGroups", each, options, ends=enforced)
             if enforced is not True and is_on(document, STREAMS) is True:
                 yield AgentCall("logs:DescribeLogGroups", each, options, ends=False)
-            stream = merged((*groups, *name, f":log-stream:{_needs.ARN_PART}"))
+            stream = merged((*groups, *name, f":log-stream:{ARN_PART}"))
             for action in _needs.WRITE_LOG:
                 yield AgentCall(action, stream, options, ends=False)
 
@@ -385,7 +386,7 @@ class SessionRules:
         reads = AgentCall(_ENCRYPTION, arn, options, ends=False, resource=bucket)
         if enforced:
             yield reads._replace(ends=enforced)
-        named = merged((*arn, "/", *prefix, f"/{_needs.ARN_PART}.log"))
+        named = merged((*arn, "/", *prefix, f"/{ARN_PART}.log"))
         # The agent joins the parts with one slash between them.
         log = tuple(re.sub("/+", "/", one) if isinstance(one, str) else one for one in named)
         algorithm = self.parts.text(bucket, _encryption(bucket).get("SSEAlgorithm", "AES256"))
