@@ -101,7 +101,7 @@ class Judge:
             paths[service] = ways[called]
         closed = tuple(service for service, path in paths.items() if path.problems)
         if closed and self._cautious is not None:
-            paths |= self._cautious._paths(placement, closed)  # noqa: SLF001 # a judge too
+            paths |= self._cautious.paths(placement, closed)
         return paths
 
 

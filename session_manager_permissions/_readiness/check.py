@@ -314,7 +314,7 @@ class _Checking:
             profiles = {one.profile for one in launched}
             is_open = any(one.rule == CANNOT_BE_KNOWN for one in of_resource)
             if is_open and too_many:  # some worlds are not looked at
-                profiles |= self._given(resource) & by_profile.keys()
+                profiles |= self._mentioned(resource) & by_profile.keys()
             if is_open and launched and profiles <= not_ready:
                 continue  # the finding on the profile says that it is not ready
             found += of_resource
@@ -323,12 +323,12 @@ class _Checking:
         order = [*rules.RULES.values()].index
         return sorted(together(found, _in_template), key=lambda one: order(one.rule))
 
-    def _given(self, resource: Resource) -> set[Resource]:
+    def _mentioned(self, resource: Resource) -> set[Resource]:
         """Return what a resource and its launch templates refer to in any world."""
-        given = {*self._parts.given_to(resource, resource.written)}
-        for one in [one for one in given if one.type == TEMPLATE]:
-            given.update(self._parts.given_to(one, one.written))
-        return given
+        mentioned = {*self._parts.refers_to(resource, resource.written)}
+        for one in [one for one in mentioned if one.type == TEMPLATE]:
+            mentioned.update(self._parts.refers_to(one, one.written))
+        return mentioned
 
     def _of_launcher(self, resource: Resource) -> list[Finding]:
         """Judge what a resource launches."""

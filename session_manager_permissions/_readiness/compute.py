@@ -187,7 +187,7 @@ class Launchers:
 
     def _has_profile(self, resource: Resource, value: object) -> bool:
         """Whether a value of a resource, as the template has it, names a profile in any world."""
-        given = self._parts.given_to(resource, value)
+        given = self._parts.refers_to(resource, value)
         is_named = _NAMES_A_PROFILE.search(str(value))  # which is faster than JSON
         return bool(is_named) or any(one.type == PROFILE_TYPE for one in given)
 
@@ -237,7 +237,7 @@ class Launchers:
         """Map each resource to the code that is given it, and to whether that makes profiles."""
         found = defaultdict[object, list[tuple[Resource, bool]]](list)
         for one in (*self._parts.of_types(_RUN_CODE), *self._parts.custom):
-            named: set[object] = {*self._parts.given_to(one, one.acting)}
+            named: set[object] = {*self._parts.refers_to(one, one.acting)}
             text = json.dumps(one.acting)
             is_of_nodes = _NODE_CLASS in text
             if is_of_nodes or _NAMES_A_PROFILE.search(text):
@@ -260,7 +260,7 @@ class Launchers:
             is_text = functions.intrinsic(value)[0] in {"Fn::Join", "Fn::Sub"}
             is_about_one = is_text and _NAMES_A_PROFILE.search(json.dumps(value))
             if is_about_one and not self._is_profile(resource, value):
-                yield from self._parts.given_to(resource, value)
+                yield from self._parts.refers_to(resource, value)
 
     # What launches -------------------------------------------------------------------------------
 

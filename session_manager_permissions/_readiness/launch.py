@@ -291,7 +291,7 @@ class LaunchReader:
             for one in mappings_in(resource.written)
             for name in dict.keys(one)
             if _TAKES_ADDRESS.search(name)
-            for address in self.parts.given_to(resource, dict.get(one, name))
+            for address in self.parts.refers_to(resource, dict.get(one, name))
         }
 
     def _owner(self, resource: Resource) -> Resource | str | None:

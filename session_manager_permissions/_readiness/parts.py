@@ -138,8 +138,8 @@ class Parts:
     @cached_property
     def _given(self) -> dict[str, dict[Resource, list[Resource]]]:
         """Map each kind to the resources that one of that kind refers to, and so may change."""
-        given_to = {_UNREAD: self.unread_stacks, "the custom resource": self.custom}
-        return {kind: self.by_mentioned(several) for kind, several in given_to.items()}
+        kinds = {_UNREAD: self.unread_stacks, "the custom resource": self.custom}
+        return {kind: self.by_mentioned(several) for kind, several in kinds.items()}
 
     @cached_property
     def given(self) -> list[Resource]:
@@ -151,12 +151,12 @@ class Parts:
         found: dict[Resource, list[Resource]] = {}
         for resource in reversed(resources):
             # In a world, it may refer to resources of other stacks as well.
-            given = self.given_to(resource, resource.written)
-            for mentioned in dict.fromkeys((*resource.mentions, *given)):
+            others = self.refers_to(resource, resource.written)
+            for mentioned in dict.fromkeys((*resource.mentions, *others)):
                 found.setdefault(mentioned, []).append(resource)
         return found
 
-    def given_to(self, resource: Resource, written: object) -> Iterator[Resource]:
+    def refers_to(self, resource: Resource, written: object) -> Iterator[Resource]:
         """Yield the resources that a part of a resource refers to in a world."""
         own = resource.template.resources
         for value in functions.mappings_in(written):
