@@ -109,7 +109,7 @@ def _path(place: Place, service: Service) -> Path:
     """The way from a place to a service."""
     path = _by_name(place, service)
     if path != OPEN and (none_leaves := leaves(place)).problems:
-        path = none_leaves
+        path = Path((*none_leaves.problems, *_by_name(place.let_out, service).problems))
     if path.problems and place.placement.changed_by:
         return unknown(place.placement.changed_by)
     if path.problems and by_ipv6(place):

@@ -73,6 +73,10 @@ class SecurityGroup(NamedTuple):
     """Whether these are all of its rules."""
 
 
+LETS_ALL_OUT: Final = SecurityGroup("", outbound=(Rule(IPv4Network("0.0.0.0/0")),))
+"""Stands, in a placement, for a security group that the compute might be in."""
+
+
 class AclEntry(NamedTuple):
     """One entry of a network ACL that is about TCP."""
 

@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from .facts import Fact, Unknown, any_of
-from .model import Network, Placement, Range, Reference, SecurityGroup, Subnet, Vpc
+from .model import LETS_ALL_OUT, Network, Placement, Range, Reference, SecurityGroup, Subnet, Vpc
 from .verdicts import in_words
 
 if TYPE_CHECKING:
@@ -107,6 +107,12 @@ class Place:
         if not names:
             return "the compute's security groups"
         return f"the security group{'s' if names[1:] else ''} {in_words(names)}"
+
+    @property
+    def let_out(self) -> Place:
+        """The same place, as if its security groups let everything out."""
+        placement = self.placement._replace(groups=(*self.groups, LETS_ALL_OUT))
+        return Place(self.network, placement, self._memory)
 
     @property
     def public_address(self) -> Fact:

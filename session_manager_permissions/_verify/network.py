@@ -120,9 +120,10 @@ class LiveVpc:
             groups={one["GroupId"]: self._group(one) for one in self._groups(more_groups)},
         )
         self.judge = Judge(self.network)
-        self.once_served = Judge(_once_served(self.network, self.endpoints))
-        """Judges the paths as they will be once its endpoints exist, and the names of their
-        services lead to them."""
+        once_served = (_serving(one, self._routes_of) for one in self.endpoints)
+        self.once_served = self._with(endpoints=model.by_service(once_served))
+        """Judges the paths as they will be once its endpoints exist, and have the names of their
+        services."""
 
     def placement(self, instance: _Described) -> model.Placement:
         """Return the place of an instance, as `DescribeInstances` describes it."""
@@ -288,8 +289,22 @@ class LiveVpc:
     @cached_property
     def forwarded(self) -> Judge:
         """Judges the paths to services whose names another DNS resolver answers."""
-        resolver = Unknown(f"the DNS rules of the VPC {self.id!r}")
-        return Judge(replace(self.network, vpcs={self.id: self.vpc._replace(resolver=resolver)}))
+        return self._with(resolver=Unknown(f"the DNS rules of the VPC {self.id!r}"))
+
+    def once_made(self, endpoint: model.Endpoint) -> Judge:
+        """Judge the paths with an endpoint that a remedy makes, or changes by its id."""
+        endpoints = {one.id: one for one in (*self.endpoints, endpoint)}
+        found = model.by_service(endpoints.values())
+        return self._with(endpoints=found, dns_support=True, dns_hostnames=True)
+
+    def _with(self, **changed: Any) -> Judge:  # noqa: ANN401 # as the VPC has it
+        return Judge(replace(self.network, vpcs={self.id: self.vpc._replace(**changed)}))
+
+    @cached_property
+    def without_acls(self) -> Judge:
+        """Judges the paths as they would be if network ACLs let everything pass."""
+        subnets = {name: one._replace(acl=None) for name, one in self.network.subnets.items()}
+        return Judge(replace(self.network, subnets=subnets))
 
     @cached_property
     def _dns_rules(self) -> dict[str, str] | None:
@@ -542,19 +557,12 @@ def _associated(listed: Iterable[_Described], by: str) -> dict[Any, _Described]:
     return {one[by]: its for its in listed for one in its.get("Associations", []) if by in one}
 
 
-def _once_served(network: model.Network, endpoints: list[model.Endpoint]) -> model.Network:
-    """Return the network as it will be once all its endpoints exist and serve names."""
-
-    def serving(one: model.Endpoint) -> model.Endpoint:
-        if one.exists is False:
-            return one
-        named = not one.gateway and one.service != ec2.S3
-        return one._replace(exists=True, private_dns=named, tables=(*network.tables,))
-
-    ((name, vpc),) = network.vpcs.items()
-    by_service = model.by_service(map(serving, endpoints))
-    served = vpc._replace(dns_support=True, dns_hostnames=True, endpoints=by_service)
-    return replace(network, vpcs={name: served})
+def _serving(endpoint: model.Endpoint, tables: Iterable[str]) -> model.Endpoint:
+    """Return an endpoint as it will be once it exists and has the name of its service."""
+    if endpoint.exists is False:
+        return endpoint
+    named = not endpoint.gateway and endpoint.service != ec2.S3
+    return endpoint._replace(exists=True, private_dns=named, tables=(*tables,))
 
 
 def _target(route: _Described) -> tuple[model.Leads, str, str]:

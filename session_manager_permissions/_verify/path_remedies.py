@@ -12,7 +12,7 @@ from session_manager_permissions._network import verdicts
 from session_manager_permissions._network.ec2 import LAST_ENTRY, S3, Service
 from session_manager_permissions._network.endpoint_policy import of_service, policy_allows
 from session_manager_permissions._network.judge import resolves
-from session_manager_permissions._network.model import Endpoint, GroupPeer, Placement
+from session_manager_permissions._network.model import Endpoint, Placement
 from session_manager_permissions._quoting import fitting, word
 
 from .lines import in_json, region_word, with_statement
@@ -21,6 +21,8 @@ from .network import LiveVpc, groups_of, is_of_tcp
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from session_manager_permissions._network.model import Reference
+
     from .node import Node
 
     _Side = tuple[str, bool]
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 _DNS: Final = {"enableDnsSupport": "dns-support", "enableDnsHostnames": "dns-hostnames"}
 """The attributes of a VPC that private DNS needs, and how the AWS CLI names them."""
+_NEW: Final = "NEW"
+"""The id of an endpoint that a remedy makes."""
 _FOR_OTHER_INSTANCES: Final = (
     "private DNS is for the whole VPC: let the security groups of its other instances in, too"
 )
@@ -48,22 +52,25 @@ class PathRemedies:
     """The entries of the network ACLs by their numbers, with those that remedies add."""
     added: dict[tuple[_Side, str], tuple[str, ...]] = field(default_factory=dict)
     """The lines that add an entry, by its side and by its options."""
+    made: list[Endpoint] = field(default_factory=list)
+    """The endpoints that remedies make or change."""
 
     def of(self, problems: Mapping[str, Sequence[verdicts.Problem]]) -> dict[str, tuple[str, ...]]:
         """Return the remedies of problems, by the service that the path leads to.
 
         Each line is there once: commands, and what else there is to do. All can be run together.
         """
-        fixes = {}
-        for service, several in problems.items():
-            lines = (
-                chain.from_iterable(map(self._of_acl, one.acls))
-                if one.acls
-                else self._of_one(one, service)
-                for one in several
-            )
-            fixes[service] = (*dict.fromkeys(chain.from_iterable(lines)),)
-        return fixes
+        return {
+            service: (*dict.fromkeys(self._of_several(several, service)),)
+            for service, several in problems.items()
+        }
+
+    def _of_several(self, problems: Iterable[verdicts.Problem], service: str) -> Iterator[str]:
+        for one in problems:
+            if one.acls:
+                yield from chain.from_iterable(map(self._of_acl, one.acls))
+            else:
+                yield from self._of_one(one, service)
 
     def _of_one(self, problem: verdicts.Problem, service: str) -> Iterable[str]:
         """Return the remedy of a problem that no network ACL causes."""
@@ -94,8 +101,8 @@ class PathRemedies:
         return [_id(one, "GROUP") for one in groups_of(self.node.instance or {})] or ["GROUP"]
 
     def _endpoint(self, problem: verdicts.Problem) -> Endpoint:
-        (found,) = (one for one in self.vpc.endpoints if one.id == problem.subject)
-        return found
+        known = {one.id: one for one in (*self.vpc.endpoints, *self.made)}
+        return known[problem.subject]
 
     def _ec2(self, command: str) -> str:
         return self.node.aws(f"ec2 {command}")
@@ -219,10 +226,19 @@ class PathRemedies:
         named = word(_id(table, "TABLE"))
         found = self.vpc.vpc.endpoints(S3)
         there = [one for one in found if one.gateway and one.exists is not False]
+        one = there[0] if there else Endpoint(_NEW, "", S3, gateway=True)
         if not there:
             yield f"{self._create('Gateway', 's3')} --route-table-ids {named}"
         elif not any(table in one.tables for one in there):
-            yield f"{self._modify(there[0].id)} --add-route-table-ids {named}"
+            yield f"{self._modify(one.id)} --add-route-table-ids {named}"
+        yield from self._once_made(one._replace(exists=True, tables=(table,)))
+
+    def _once_made(self, endpoint: Endpoint) -> Iterator[str]:
+        """Return the remedies of what else closes the path by an endpoint, once it is made."""
+        self.made.append(endpoint)
+        service = endpoint.service
+        path = self.vpc.once_made(endpoint).paths(self.caller, (service,))[service]
+        yield from self._of_several(path.problems, service.name)
 
     def _by_interface(self, service: str) -> Iterator[str]:
         """Make an interface endpoint, in groups that let the instance in."""
@@ -231,37 +247,24 @@ class PathRemedies:
                 of_it = word(_id(one.id, "ENDPOINT"))
                 yield self._ec2(f"delete-vpc-endpoints --vpc-endpoint-ids {of_it}")
         yield from self._with_dns()
-        groups, admits = self._groups_of_others(), True
-        if not groups:
-            groups, admits = self._own_groups[:1], self._admits_itself()
+        groups = self._groups_of_others() or groups_of(self.node.instance or {})[:1]
         own, held = self._subnet, self.vpc.holding_endpoints
         subnet = own if own in held else next(iter(held), "")
+        named = (word(_id(one, "GROUP")) for one in groups or ("",))
         yield (
             f"{self._create('Interface', service)} --private-dns-enabled "
-            f"--subnet-ids {word(_id(subnet, 'SUBNET'))} "
-            f"--security-group-ids {' '.join(map(word, groups))}"
+            f"--subnet-ids {word(_id(subnet, 'SUBNET'))} --security-group-ids {' '.join(named)}"
         )
-        if not admits:
-            yield self._authorize("ingress", groups[0], groups[0])
+        one = Endpoint(_NEW, "", Service(service), private_dns=True)
+        yield from self._once_made(one._replace(subnets=(subnet,), groups=(*groups,)))
         yield _FOR_OTHER_INSTANCES
 
-    def _groups_of_others(self) -> list[str]:
+    def _groups_of_others(self) -> Sequence[Reference]:
         """Return the groups of an endpoint of the VPC that the instance reaches."""
         for one in self.vpc.endpoints:
             if not one.gateway and one.private_dns is True and one.service.name in self.opened:
-                return [_id(group, "GROUP") for group in one.groups]
-        return []
-
-    def _admits_itself(self) -> bool:
-        """Tell whether the first group of the instance admits the instance to its other members."""
-        own, network = self._own_groups, self.vpc.network
-        group, subnet = network.groups.get(own[0]), network.subnets.get(self._subnet)
-        ranges = [subnet.range] if subnet and isinstance(subnet.range, IPv4Network) else []
-        return any(
-            (isinstance(peer, GroupPeer) and peer.group in own)
-            or (isinstance(peer, IPv4Network) and any(one.subnet_of(peer) for one in ranges))
-            for peer, _ in (group.inbound if group else ())
-        )
+                return one.groups
+        return ()
 
 
 def _same_denial(entry: dict[str, Any]) -> str:

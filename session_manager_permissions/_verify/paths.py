@@ -114,8 +114,11 @@ def _judged(
     doubted = [why for one, why in _proven_by(node).items() if one not in opened]
     caller = place._replace(calls=(*to_log, *possible))
     remedies = PathRemedies(node=node, vpc=vpc, caller=caller, opened=opened)
+    by_groups = judged(vpc.without_acls, *to_log, *certain)
     paths = {
-        service: _as_told(service, path, served[service] if service in vpc.arriving else path)
+        service: _as_told(
+            service, path, served[service] if service in vpc.arriving else path, by_groups[service]
+        )
         for service, path in paths.items()
     }
     shut = [service for service, path in opening.items() if path.problems]
@@ -125,20 +128,25 @@ def _judged(
     return {service: by_path.outcome(service, path) for service, path in paths.items()}
 
 
-def _as_told(service: str, path: verdicts.Path, served: verdicts.Path) -> verdicts.Path:
+def _as_told(
+    service: str, path: verdicts.Path, served: verdicts.Path, by_groups: verdicts.Path
+) -> verdicts.Path:
     """Return a path with the problems to tell, if it is closed: those of endpoints come first.
 
-    Where an interface endpoint is being made, it does not matter that no route leads out.
+    Where an interface endpoint is being made, it does not matter that no route leads out. Network
+    ACLs that shut the way out hide that the security groups shut it as well.
 
     Args:
         service: where the path leads.
         path: the path.
         served: the path once the endpoints that are being made serve the names of their services.
+        by_groups: the path if network ACLs let everything pass.
     """
     if not path.problems:
         return path
     seen = (one for one in path.problems if one.subject or service == "s3")
-    told = tuple(dict.fromkeys((*seen, *served.problems)))
+    hidden = (one for one in by_groups.problems if one.cause == verdicts.EGRESS_CLOSED)
+    told = tuple(dict.fromkeys((*seen, *served.problems, *hidden)))
     return path._replace(problems=told or path.problems)
 
 

@@ -205,6 +205,8 @@ ROUTES: Final[list[Row]] = [
           ("a group by id", {"DestinationSecurityGroupId": "sg-1"}, UNKNOWN),
           ("a prefix list", {"DestinationPrefixListId": "pl-1"}, UNKNOWN),
           ("IPv6", {"CidrIpv6": "::/0"}, CLOSED))),
+    ("nothing, and nothing is let out",
+     {"PrivateRoute": None, **lets_out([NOWHERE])}, f"{CLOSED} {NO_WAY}"),
     ("a private range to others, and the own group let out to",
      {**routed(DestinationCidrBlock="10.8.0.0/16", **TRANSIT), **lets_out([NOWHERE], Rule=part(
          "SecurityGroupEgress", GroupId=ref("Group"), **ANY | {

@@ -158,6 +158,8 @@ def logs_by(*found: dict[str, Any]) -> Change:
     return both(World.uses, closed(*BOTH_ENDPOINTS, *found))
 
 
+OUT_DENIED: Final = acls(entry(1, egress=True))
+OF_OTHERS: Final = {"UserIdGroupPairs": [{"GroupId": "sg-others"}]}
 MORE: Final[dict[str, Change]] = {
     "a group that admits itself": group_admits(networks.FROM_WEB),
     "a group that admits the VPC": group_admits({"IpRanges": [{"CidrIp": "10.0.0.0/16"}]}),
@@ -188,6 +190,20 @@ MORE: Final[dict[str, Change]] = {
         NEVER, acls(entry(1, egress=True), entry(2, egress=True, RuleAction="allow"))),
     "a network ACL that allows nothing": both(NEVER, acls(entry(90, egress=True))),
     "no way to S3": both(World.uses, NO_ROUTE),
+    **{f"nothing lets out, and {name}": both(NEVER, groups(
+           group("sg-web", IpPermissionsEgress=[]), group("sg-endpoints")), does)
+       for name, does in (
+           ("no route leads out", NO_ROUTE),
+           ("endpoints let nobody in", networks.endpoints(*BOTH_ENDPOINTS)),
+           ("an ACL shuts the way", OUT_DENIED),
+       )},
+    "egress to another group alone, and no route": both(NEVER, NO_ROUTE, groups(
+        group("sg-web", IpPermissionsEgress=admitting(OF_OTHERS)["IpPermissions"]))),
+    "egress to the VPC alone, and an ACL": both(NEVER, networks.BY_VPC, OUT_DENIED),
+    "egress to the VPC alone, an ACL, and no way to S3": both(
+        World.uses, NO_ROUTE, networks.BY_VPC, OUT_DENIED),
+    "endpoints that are made, and DNS host names off": both(
+        never(*BOTH_ENDPOINTS, State="pending"), NO_HOSTNAMES),
     "no way to S3 by the table": logs_by(S3_GATEWAY | {"RouteTableIds": ["rtb-public"]}),
     "an interface endpoint of S3 alone": logs_by(S3_INBOUND),
     "a gateway endpoint, egress to the VPC alone, and a bucket that can't be read": both(
@@ -433,14 +449,8 @@ def test_what_a_command_mends_is_not_found_again(name: str) -> None:
     for call, answer in world.answers.items():  # which other tests have too
         world.answers[call] = deepcopy(answer) if isinstance(answer, dict) else answer
     first = [c for c in diagnosed(world, node).checks if c.verdict == "fail" and by_command(c)]
-    for _ in range(2):
-        ran: set[str] = set()
-        for check in diagnosed(world, node).checks:
-            if check.verdict == "fail" and by_command(check):
-                for line in filter(is_command, check.fix):
-                    if line not in ran:
-                        Repair(world).run(line)
-                    ran.add(line)
+    for line in dict.fromkeys(line for check in first for line in filter(is_command, check.fix)):
+        Repair(world).run(line)
 
     verdicts = {check.name: check.verdict for check in diagnosed(world, node).checks}
 
