@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _limits, _needs
+from session_manager_permissions._partitions import partition_of
 
 from .asking import CannotAsk
 from .options import add_flag, add_key_and_bucket, add_option, refuse_without_bucket
@@ -49,7 +50,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     aws = parser.add_argument_group("the account")
     add_option(aws, "--region", "REGION", "the region of the log group", _limits.REGION.fault)
     add_option(aws, "--account", "ACCOUNT", "the account of the log group", _limits.ACCOUNT.fault)
-    partition_help = "the partition, such as aws-us-gov (default: that of the ARNs, else aws)"
+    partition_help = (
+        "the partition, such as aws-us-gov (default: that of the ARNs and of --region, else aws)"
+    )
     add_option(aws, "--partition", "PARTITION", partition_help, _limits.PARTITION.fault)
 
 
@@ -61,7 +64,7 @@ def inline_policy(options: Namespace) -> dict[str, Any]:
 
     Raises:
         CannotAsk: a prefix or a bucket's key without a bucket; a log group whose region or account
-            is not known; an AWS managed key for sessions; ARNs of several partitions.
+            is not known; an AWS managed key for sessions; several partitions.
     """
     refuse_without_bucket(options.log_bucket, options)
     partition = _partition(options)
@@ -84,10 +87,12 @@ def _partition(options: Namespace) -> str:
     given = [*options.key, options.log_bucket_key, options.log_group]
     found = {arn.split(":")[1] for arn in given if arn and arn.startswith("arn:")}
     found |= {options.partition} if options.partition else set()
+    if options.region and (of_region := partition_of(options.region)):
+        found.add(of_region.name)
     if len(found) > 1:
         raise CannotAsk(
-            f"the ARNs and --partition are of several partitions, {', '.join(sorted(found))}: make "
-            "a policy for each"
+            "the ARNs, --region and --partition are of several partitions, "
+            f"{', '.join(sorted(found))}: make a policy for each"
         )
     return found.pop() if found else "aws"
 

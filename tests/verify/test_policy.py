@@ -115,7 +115,17 @@ def test_a_log_group_by_its_name_is_one_of_the_region_and_the_account() -> None:
     assert group in json.dumps(inline_policy(options_of(log_group="/ssm/sessions", **HERE)))
 
 
+@pytest.mark.parametrize(("region", "partition"), [
+    ("us-gov-west-1", "aws-us-gov"), ("cn-north-1", "aws-cn"), ("us-west-2", "aws"),
+    ("nowhere", "aws"), (None, "aws"),
+])  # fmt: skip
+def test_the_region_says_the_partition(region: str | None, partition: str) -> None:
+    said = options_of(log_bucket="session-logs", region=region)
+    assert f'"arn:{partition}:s3:::session-logs"' in json.dumps(inline_policy(said))
+
+
 @pytest.mark.parametrize(("said", "message"), [
+    (options_of(key=(f"{KMS}alias/web",), region="cn-north-1"), "several partitions, aws, aws-cn"),
     (options_of(log_bucket_key="arn:…:key/1"), "--log-bucket-key arn:…:key/1 has no bucket"),
     (options_of(log_group="/ssm", account=ACCOUNT), "give its ARN, or --region and"),
 ])  # fmt: skip

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions._network.ec2 import SERVICES, Service, names_amazon, service_of
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import Reference, Zone
+from session_manager_permissions._partitions import SUFFIXES
 from session_manager_permissions._patterns import ARN_PART, any_matches, may_match
 from session_manager_permissions._readiness.parts import VPC, PartKind
 from session_manager_permissions._readiness.templates.functions import UNKNOWN, entries, listed
-from session_manager_permissions._readiness.templates.model import SUFFIXES, Resource, may_be_equal
+from session_manager_permissions._readiness.templates.model import Resource, may_be_equal
 from session_manager_permissions._readiness.templates.texts import as_text
 
 from .reading import PartOf, Reader

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+from session_manager_permissions._partitions import partition_of
 
 from . import functions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
     from pathlib import Path
+
+    from session_manager_permissions._partitions import Partition
 
 
 class Stack(NamedTuple):
@@ -35,40 +39,7 @@ class Stack(NamedTuple):
     @property
     def partition(self) -> Partition | None:
         """The partition of its region; None where it is not known."""
-        return _partition(self.region) if self.region else None
-
-
-class Partition(NamedTuple):
-    """A group of regions, such as those of China."""
-
-    name: str
-    suffix: str
-    """How the names of its services end."""
-
-
-_PARTITIONS: Final = {
-    "cn": Partition("aws-cn", "amazonaws.com.cn"),
-    "eusc": Partition("aws-eusc", "amazonaws.eu"),
-    "-gov": Partition("aws-us-gov", "amazonaws.com"),
-    "-iso": Partition("aws-iso", "c2s.ic.gov"),
-    "-isob": Partition("aws-iso-b", "sc2s.sgov.gov"),
-    "-isoe": Partition("aws-iso-e", "cloud.adc-e.uk"),
-    "-isof": Partition("aws-iso-f", "csp.hci.ic.gov"),
-}
-"""The partitions other than `aws`, by the part of a region's name that tells them.
-
-https://docs.aws.amazon.com/general/latest/gr/rande.html
-"""
-_ORDINARY: Final = Partition("aws", "amazonaws.com")
-
-SUFFIXES: Final = (*dict.fromkeys(one.suffix for one in (_ORDINARY, *_PARTITIONS.values())),)
-"""How the names of services may end."""
-
-
-@cache
-def _partition(region: str) -> Partition | None:
-    found = re.fullmatch("([a-z]+)(-gov|-iso[bef]?)?(-[a-z]+)+-[0-9]+", region)
-    return _PARTITIONS.get(found[2] or found[1], _ORDINARY) if found else None
+        return partition_of(self.region) if self.region else None
 
 
 OF_IAM: Final = {"AWS::IAM::InstanceProfile": "instance-profile", "AWS::IAM::Role": "role"}
