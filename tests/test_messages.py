@@ -608,6 +608,10 @@ OPERATORS: Final = {
     "a group by an ARN with a path": start_session(
         grantee=lambda s: iam.Group.from_group_arn(s, "Group", GROUP_ARN), all_instances=True),
     "a grantee of another account": start_session(grantee=owned_elsewhere, all_instances=True),
+    "a grantee with conditions": start_session(
+        grantee=lambda s: iam.PrincipalWithConditions(
+            existing_role(s), {"Bool": {"aws:MultiFactorAuthPresent": "true"}}),
+        all_instances=True),
 }  # fmt: skip
 WARNINGS: Final = {
     "a key of another account": permissions(

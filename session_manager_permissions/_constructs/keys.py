@@ -192,7 +192,10 @@ def _read_reference(key: IKeyRef | IAliasRef) -> tuple[str, str | None, None]:
     if hasattr(key, "alias_ref"):
         name = key.alias_ref.alias_name
         return cdk.Stack.of(key).format_arn(service="kms", resource=name), name, None
-    raise TypeError(f"encryption_key must be a KMS key or alias, got {described(key)}: {_BY_ARN}")
+    raise TypeError(
+        f"encryption_key must be a KMS key or alias, got {described(key)}: {_BY_ARN}, or by its "
+        "alias, kms.Alias.from_alias_name(scope, id, 'alias/NAME')"
+    )
 
 
 def _refuse_unfit(key: IKeyRef | None) -> None:

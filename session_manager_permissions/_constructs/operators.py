@@ -96,12 +96,14 @@ def grant(grantee: iam.IGrantable, access: Access, stack: cdk.Stack) -> iam.Gran
 
     Raises:
         TypeError: the grantee or a part of `access` has the wrong type.
-        ValueError: no instances are chosen, or this app can't grant anything to the grantee.
+        ValueError: no instances are chosen, this app can't grant anything to the grantee, or the
+            grantee has conditions.
     """
     _refuse_wrong_types(grantee, access)
     _refuse_wrong_choice(access)
     principal = grantee.grant_principal
     _refuse_path(principal)
+    _refuse_conditions(principal)
     grants = []
     if not _is_of_other_account(grantee, principal, stack):
         grants = [_grant(grantee, permission) for permission in _permissions(access, stack)]
@@ -266,6 +268,21 @@ def _refuse_path(principal: iam.IPrincipal) -> None:
             f"grantee {imported.node.path!r} is imported with a path, and CDK takes a part of that "
             f"path for the name: give iam.{kind.title()}.from_{kind}_name(scope, id, name), with "
             "the name alone"
+        )
+
+
+def _refuse_conditions(principal: iam.IPrincipal) -> None:
+    """Refuse conditions on who the grantee is, which CDK writes into trust policies alone.
+
+    aws-cdk-lib/aws-iam/lib/principals.ts, `PrincipalWithConditions.addToPrincipalPolicy`.
+    """
+    if not isinstance(principal, (iam.PrincipalWithConditions, iam.SessionTagsPrincipal)):
+        return
+    if conditions := principal.policy_fragment.conditions:
+        raise ValueError(
+            f"grantee has the conditions {conditions}, which CDK leaves out of what it grants: "
+            "give the principal without them, and demand them in the trust policy of its role, or "
+            "by a Deny in a policy of its own"
         )
 
 

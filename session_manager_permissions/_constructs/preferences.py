@@ -326,7 +326,7 @@ class SessionPreferences(Construct):
             ValueError: no instances are chosen, or all and some; an ARN that is not an instance's;
                 a tag without a value, or with a character that IAM accepts in no policy; a grantee
                 whose permissions can't be changed from here, such as an immutable role or a
-                principal of another account.
+                principal of another account; a grantee with conditions, which no grant has.
 
         https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
         """

@@ -542,6 +542,18 @@ def test_what_wraps_an_immutable_role_hides_that_it_takes_nothing(
     assert resources(stack_here, "AWS::IAM::Policy") == {}
 
 
+@pytest.mark.parametrize("wrap", [iam.SessionTagsPrincipal, lambda one: one])
+def test_conditions_of_a_grantee_are_refused_as_no_grant_has_them(
+    stack_here: cdk.Stack, wrap: Callable[[iam.IPrincipal], iam.IPrincipal]
+) -> None:
+    with_mfa = {"Bool": {"aws:MultiFactorAuthPresent": "true"}}
+
+    with pytest.raises(ValueError, match="grantee has the conditions"):
+        grant(stack_here, wrap(iam.PrincipalWithConditions(existing_role(stack_here), with_mfa)))
+
+    assert resources(stack_here, "AWS::IAM::Policy") == {}
+
+
 # grants that CDK leaves out on purpose
 
 
