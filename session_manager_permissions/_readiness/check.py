@@ -15,7 +15,7 @@ from .compute import Compute, Launchers
 from .decisions import Decisions
 from .fixes import with_fixes
 from .host_management import HostManagement
-from .judging import in_all_worlds, in_any_world, in_its_worlds, judged
+from .judging import in_its_worlds, judged
 from .launch import TEMPLATE, Written
 from .marks import marked
 from .network import judge_of
@@ -145,25 +145,27 @@ class _Checking:
     def _ways_to_launch(self) -> list[LaunchedBy]:
         """Return each resource that launches instances in any world, with the role of these."""
 
-        def of(resource: Resource) -> Iterator[LaunchedBy]:
-            for one in self._launched(resource):
-                compute, role = one.compute, self._may_have(one)
-                lacks = role is not None and rules.boot_order.lacks_registration(
-                    self._decisions, compute, role
-                )
-                of_role = role.resource if role else None
-                yield LaunchedBy(compute.resource, compute.launch.origin, of_role, lacks)
+        def of(launched: _Launched) -> Iterator[LaunchedBy]:
+            compute, role = launched.compute, self._may_have(launched)
+            lacks = role is not None and rules.boot_order.lacks_registration(
+                self._decisions, compute, role
+            )
+            of_role = role.resource if role else None
+            yield LaunchedBy(compute.resource, compute.launch.origin, of_role, lacks)
 
-        return self._of_each(self._launchers.resources, of)
+        return self._of_all_compute(of)
 
-    def _of_each(
-        self, resources: Iterable[Resource], find: Callable[[Resource], Iterable[_Found]]
+    def _of_all_compute(
+        self, find: Callable[[_Launched], Iterable[_Found]], *more: Resource
     ) -> list[_Found]:
-        """Return what is found of each resource in any world."""
-        found: list[_Found] = []
-        for one in resources:
-            found += in_any_world(self._worlds, partial(find, one))
-        return found
+        """Return what is found of the compute of each resource, and of more, in any world."""
+
+        def of(resource: Resource) -> Iterator[_Found]:
+            for one in self._launched(resource):
+                yield from find(one)
+
+        resources = (*self._launchers.resources, *more)
+        return [one for each in resources for one in self._worlds.in_any(partial(of, each))]
 
     # Profiles and their roles --------------------------------------------------------------------
 
@@ -189,8 +191,8 @@ class _Checking:
                 only_if(profile.exists)
                 return self._session_rules.lacking(behind[0], profile)
 
-            options = in_all_worlds(self._worlds, lambda: lacking().options)
-            by_boundary = in_all_worlds(self._worlds, lambda: lacking().by_boundary)
+            options = self._worlds.in_all(lambda: lacking().options)
+            by_boundary = self._worlds.in_all(lambda: lacking().by_boundary)
             more = Allow(behind[0].resource, (), (*options,), (*by_boundary,))
             found = rules.permissions.with_more(found, more)
         return behind, found
@@ -237,12 +239,13 @@ class _Checking:
     def _launching(self) -> dict[Resource, list[Resource]]:
         """What launches instances of each profile in any world of an app of several regions."""
 
-        def of(resource: Resource) -> Iterator[tuple[Resource, Resource]]:
-            yield from ((one.profile, resource) for one in self._launched(resource) if one.profile)
+        def of(launched: _Launched) -> Iterator[tuple[Resource, Resource]]:
+            if launched.profile:
+                yield launched.profile, launched.compute.resource
 
         found: dict[Resource, list[Resource]] = {}
         if len({one.stack.environment for one in self._assembly.templates}) > 1:
-            for profile, resource in self._of_each(self._launchers.resources, of):
+            for profile, resource in self._of_all_compute(of):
                 found.setdefault(profile, []).append(resource)
         return found
 
@@ -250,25 +253,24 @@ class _Checking:
     def _activations(self) -> dict[Resource | None, str]:
         """The hybrid activation that instances of each profile register by in any world."""
 
-        def of(resource: Resource) -> Iterator[tuple[Resource | None, str]]:
-            for compute, profile, *_ in self._launched(resource):
-                activation = compute.launch.scripts.activation
-                if activation is not None:
-                    yield profile, activation.decides
+        def of(launched: _Launched) -> Iterator[tuple[Resource | None, str]]:
+            activation = launched.compute.launch.scripts.activation
+            if activation is not None:
+                yield launched.profile, activation.decides
 
-        return dict(self._of_each((*self._launchers.resources, *self._launchers.templates), of))
+        return dict(self._of_all_compute(of, *self._launchers.templates))
 
     def _of_policies(self, roles: Iterable[Role]) -> Iterator[Finding]:
         """Find what is worth a warning about the policies of roles."""
         for role in roles:
             if role.in_app:
                 of_role = partial(rules.advice.of_role, self._roles, self._session_rules, role)
-                yield from in_any_world(self._worlds, of_role)
+                yield from self._worlds.in_any(of_role)
         policies = (one.policy for role in roles for one in (*role.inline, *role.managed))
         for policy in dict.fromkeys(policies):
             if policy.may_be_about((DECRYPT,)):
                 of_policy = partial(rules.advice.of_policy, self._decisions.policies, policy)
-                yield from in_any_world(self._worlds, of_policy)
+                yield from self._worlds.in_any(of_policy)
 
     def _of_sessions(self, profile: Resource, of_role: list[Finding]) -> list[Finding]:
         """Find what keeps sessions from the instances of a profile, once they can be reached.
@@ -348,7 +350,7 @@ class _Checking:
                 only_if(resource.exists)
                 return self._session_rules.of_new_role(resource.template.stack)
 
-            options = in_all_worlds(self._worlds, of_new_role)
+            options = self._worlds.in_all(of_new_role)
             found = rules.permissions.with_more(found, Allow(resource, options=(*options,)))
         return found
 
@@ -380,11 +382,10 @@ class _Checking:
     def _subnets(self) -> list[Reference]:
         """The subnets that compute is in, in any world."""
 
-        def of(resource: Resource) -> Iterator[Reference]:
-            for one in self._launched(resource):
-                yield from (place.subnet for place in one.compute.placements)
+        def of(launched: _Launched) -> list[Reference]:
+            return [place.subnet for place in launched.compute.placements]
 
-        return [*dict.fromkeys(self._of_each(self._launchers.resources, of))]
+        return [*dict.fromkeys(self._of_all_compute(of))]
 
     @cached_property
     def _has_endpoint_policies(self) -> bool:
@@ -411,21 +412,19 @@ class _Checking:
         """Find what changes no verdict about compute: a late policy, and logs that are lost."""
         attaches = any(self._assembly.by_type[one] for one in ATTACHED_BY)
 
-        def found(resource: Resource) -> Iterator[Finding]:
-            for one in self._launched(resource):
-                compute, profile, role, *_ = one
-                may_have = self._may_have(one)
-                if attaches and may_have:
-                    late = [*rules.boot_order.of_compute(self._decisions, compute, may_have)]
-                    if late and profile:
-                        more = self._session_rules.lacking(may_have, profile)
-                        late = rules.permissions.with_more(late, more)
-                    yield from late
-                if self._with_compute and compute.placements:
-                    uses = self._sessions.uses(resource.template.stack, role)
-                    yield from self._network_rules.of_logs(self._with_caller(one), uses)
+        def found(launched: _Launched) -> Iterator[Finding]:
+            compute, profile, role, *_ = launched
+            if attaches and (may_have := self._may_have(launched)):
+                late = [*rules.boot_order.of_compute(self._decisions, compute, may_have)]
+                if late and profile:
+                    more = self._session_rules.lacking(may_have, profile)
+                    late = rules.permissions.with_more(late, more)
+                yield from late
+            if self._with_compute and compute.placements:
+                uses = self._sessions.uses(compute.resource.template.stack, role)
+                yield from self._network_rules.of_logs(self._with_caller(launched), uses)
 
-        return together(self._of_each(self._launchers.resources, found), _in_template)
+        return together(self._of_all_compute(found), _in_template)
 
     def _problems_of_compute(self, launched: _Launched) -> Iterator[Told]:
         """Yield what keeps Session Manager from compute, and what decides on that."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .rules.rule import together
 from .worlds import WorldResult, Worlds, deciders
@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from .rules import Finding, Told
-
-_Found = TypeVar("_Found")
 
 
 class Judgement(NamedTuple):
@@ -30,31 +28,12 @@ class Judgement(NamedTuple):
         return "can't be known" if self.decides else "ready"
 
 
-def in_any_world(worlds: Worlds, find: Callable[[], Iterable[_Found]]) -> list[_Found]:
-    """Return what is found in at least one world.
-
-    If there are too many worlds, only some of them are looked at.
-    """
-    results, _ = worlds.each(lambda: [*find()])
-    return [*dict.fromkeys(one for world in results for one in world.judged)]
-
-
-def in_all_worlds(worlds: Worlds, find: Callable[[], Iterable[_Found]]) -> list[_Found]:
-    """Return what is found in every world.
-
-    If there are too many worlds, only some of them are looked at.
-    """
-    results, _ = worlds.each(lambda: [*find()])
-    found = results[0].judged if results else []
-    return [one for one in found if all(one in world.judged for world in results)]
-
-
 def in_its_worlds(worlds: Worlds, find: Callable[[], Iterable[Finding]]) -> list[Finding]:
     """Return the findings that hold in every world that has their resource.
 
     The fixes of a finding may differ between these worlds.
     """
-    found = together(in_any_world(worlds, find), _without_fixes)
+    found = together(worlds.in_any(find), _without_fixes)
 
     def not_found() -> list[Finding]:
         there = {*map(_without_fixes, find())}

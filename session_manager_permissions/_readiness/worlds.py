@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
 MAX_WORLDS: Final = 64
 """The worlds that are judged; with more, what they decide can't be known."""
@@ -146,6 +146,23 @@ class Worlds:
         finally:
             self._current = outer
         return found, []
+
+    def in_any(self, find: Callable[[], Iterable[_Judged]]) -> list[_Judged]:
+        """Return what is found in at least one world.
+
+        If there are too many worlds, only some of them are looked at.
+        """
+        results, _ = self.each(lambda: [*find()])
+        return [*dict.fromkeys(one for world in results for one in world.judged)]
+
+    def in_all(self, find: Callable[[], Iterable[_Judged]]) -> list[_Judged]:
+        """Return what is found in every world.
+
+        If there are too many worlds, only some of them are looked at.
+        """
+        results, _ = self.each(lambda: [*find()])
+        found = results[0].judged if results else []
+        return [one for one in found if all(one in world.judged for world in results)]
 
     def once(self, key: Hashable, judge: Callable[[], _Judged]) -> _Judged:
         """Return what `judge` returns, judged in all worlds when it is first asked for.
