@@ -158,7 +158,7 @@ def log_group(group_arn: str) -> tuple[NeededStatement, ...]:
 
 
 def decrypt(
-    key_arn: str, alias_name: str | None = None, alias_id: str = "", *, sessions_only: bool
+    key_arn: str, alias_name: str | None = None, in_sid: str = "", *, sessions_only: bool
 ) -> NeededStatement:
     """Return the statement that lets the agent decrypt the data key of a session.
 
@@ -168,11 +168,12 @@ def decrypt(
     Args:
         key_arn: the key's ARN; of an alias, the pattern of all keys of its account and region.
         alias_name: `alias/NAME`, if only the key with that alias is meant.
-        alias_id: letters and digits for the Sid, different for each alias.
+        in_sid: what tells the alias from others in the Sid, by its digest. Default: - its name
         sessions_only: whether to allow it only with the encryption context of a session.
     """
     conditions = of_session_key(alias_name, sessions_only=sessions_only)
-    sid = f"SessionManagerDecryptAlias{alias_id}" if alias_name else "SessionManagerDecrypt"
+    of_alias = f"Alias{digest(in_sid or alias_name)}" if alias_name else ""
+    sid = f"SessionManagerDecrypt{of_alias}"
     return NeededStatement(sid, ("kms:Decrypt",), key_arn, conditions or None)
 
 

@@ -36,10 +36,8 @@ class SessionKey(NamedTuple):
 
     given: IKeyRef | IAliasRef
     """The key or the alias, as the user gave it."""
-    resource: str
-    """As in `KeyResource`."""
-    alias_name: str | None
-    """As in `KeyResource`."""
+    reached: KeyResource
+    """What a policy names to reach it."""
 
 
 def session_key(key: IKeyRef | IAliasRef) -> SessionKey:
@@ -57,7 +55,7 @@ def session_key(key: IKeyRef | IAliasRef) -> SessionKey:
             f"encryption_key is the AWS managed key {found.alias_name!r}, which only its own "
             "service may use: give a customer managed key"
         )
-    return SessionKey(given=key, resource=found.resource, alias_name=found.alias_name)
+    return SessionKey(key, found)
 
 
 def session_key_id(key: IKeyRef | IAliasRef) -> str:
@@ -129,14 +127,15 @@ def is_in_region(scope: IConstruct, key: SessionKey, here: tokens.Environment) -
         key: the key.
         here: the account and the region of the stack.
     """
-    if tokens.parse_arn(key.resource):
-        there = tokens.Environment.in_arn(key.resource)
+    arn = key.reached.resource
+    if tokens.parse_arn(arn):
+        there = tokens.Environment.in_arn(arn)
     else:
         there = tokens.Environment.of(cdk.Stack.of(key.given))
     if tokens.differ(there.account, here.account):
         cdk.Annotations.of(scope).add_warning_v2(
             "session-manager-permissions:key-of-another-account",
-            f"encryption_key {key.resource} belongs to account {there.account}: the role can use "
+            f"encryption_key {arn} belongs to account {there.account}: the role can use "
             "it only if its key policy allows that too",
         )
     return not tokens.differ(there.region, here.region)

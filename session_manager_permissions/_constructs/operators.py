@@ -186,7 +186,7 @@ def _permissions(access: Access, stack: cdk.Stack) -> Iterator[_Permission]:
     if access.allow_console:
         yield _Permission(actions=[*_CONSOLE], resources=["*"])
     if access.encryption_key is not None:
-        found = session_key(access.encryption_key)
+        found = session_key(access.encryption_key).reached
         conditions = _needs.of_session_key(
             found.alias_name, sessions_only=access.decrypt_sessions_only
         )

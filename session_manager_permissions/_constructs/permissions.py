@@ -13,7 +13,7 @@ from session_manager_permissions import _limits
 
 from .at_synthesis import AtSynthesis
 from .checks import refuse_wrong_text
-from .keys import SessionKey, is_in_region, session_key, warn_of_no_key_in_region
+from .keys import KeyResource, SessionKey, is_in_region, session_key, warn_of_no_key_in_region
 from .names import default_policy_name, refuse_invalid_name
 from .roles import (
     Target,
@@ -168,7 +168,7 @@ class SessionManagerPermissions(Construct):
         )
         self._targets: dict[object, Target] = {}
         self._role_ids = (f"Role{number}" for number in itertools.count(1))
-        self._keys: dict[tuple[str, str | None], bool] = {}  # with whether each is in the region
+        self._keys: dict[KeyResource, bool] = {}  # with whether each is in the region
         self.node.add_validation(AtSynthesis(self._finish))
         if key is not None:
             self._check_reach(key)
@@ -225,7 +225,7 @@ class SessionManagerPermissions(Construct):
             ValueError: it is known that it can't decrypt session data.
         """
         key = session_key(encryption_key)
-        if (key.resource, key.alias_name) in self._keys:
+        if key.reached in self._keys:
             return
         before = len(self._statements)
         statement = allow_decrypt(self._statements, self._options, key)
@@ -298,7 +298,7 @@ class SessionManagerPermissions(Construct):
 
     def _check_reach(self, key: SessionKey) -> None:
         """Note whether a key is in the stack's region, and warn of a key of another account."""
-        self._keys[key.resource, key.alias_name] = is_in_region(self, key, self._environment)
+        self._keys[key.reached] = is_in_region(self, key, self._environment)
 
 
 def _certainly_clash(name: str, role: Target, other: Target) -> bool:

@@ -259,12 +259,10 @@ def allow_decrypt(
     statements: dict[str, iam.PolicyStatement], options: SessionManagerOptions, key: SessionKey
 ) -> iam.PolicyStatement:
     """Allow one more key to decrypt, in a new statement or one of `statements`, and return it."""
-    alias_name = key.alias_name
-    alias_id = ""
-    if alias_name is not None:
-        alias_id = _needs.digest(key.given.node.path if is_token(alias_name) else alias_name)
+    arn, alias_name = key.reached
+    in_sid = key.given.node.path if alias_name and is_token(alias_name) else ""
     sessions_only = options["decrypt_sessions_only"]
-    need = _needs.decrypt(key.resource, alias_name, alias_id, sessions_only=sessions_only)
+    need = _needs.decrypt(arn, alias_name, in_sid, sessions_only=sessions_only)
     if need.sid in statements:
         statements[need.sid].add_resources(need.resource)
     else:

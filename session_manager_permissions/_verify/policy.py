@@ -120,9 +120,7 @@ def _decrypt(arn: str, *, sessions_only: bool) -> _needs.NeededStatement:
             f"--key {arn} is an AWS managed key, which only its own service may use: give a "
             "customer managed key"
         )
-    resource, alias = _needs.key_of_alias(arn)
-    alias_id = _needs.digest(alias) if alias else ""
-    return _needs.decrypt(resource, alias, alias_id, sessions_only=sessions_only)
+    return _needs.decrypt(*_needs.key_of_alias(arn), sessions_only=sessions_only)
 
 
 def _statements(needs: Iterable[_needs.NeededStatement]) -> list[dict[str, Any]]:
