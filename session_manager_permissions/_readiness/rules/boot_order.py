@@ -39,18 +39,18 @@ def of_compute(decisions: Decisions, compute: Compute, role: Role) -> Iterator[F
 
     The agent tries to register at boot. Where that is denied it waits 25 to 30 minutes; where it
     may register and not open a channel, less at first.
-    Only policies of the machine's own template count: the order of stacks is another matter.
+    Only policies of the same template count: the order of stacks is another matter.
     """
-    machine = compute.resource
-    late = _late(decisions, machine, role)
+    launcher = compute.resource
+    late = _late(decisions, launcher, role)
     if late and _boots_at_once(compute) and (lost := _lost(decisions, role, late)):
         policies = [one.resource for one in late if _may_allow(decisions, one, lost)]
         names = " and ".join(repr(one.logical_id) for one in policies)
-        lacking = _lacking(decisions, machine, role)
-        why = f"{kind_of(machine).instances} may boot before the role has the policy {names}: "
+        lacking = _lacking(decisions, launcher, role)
+        why = f"{kind_of(launcher).instances} may boot before the role has the policy {names}: "
         why += "AWS then denies the agent's calls, and the agent tries again up to 30 minutes later"
-        wait = Wait(machine, role.resource, (*dict.fromkeys(policies),), lacking)
-        yield BOOT_ORDER.found(machine, "DependsOn", why, wait)
+        wait = Wait(launcher, role.resource, (*dict.fromkeys(policies),), lacking)
+        yield BOOT_ORDER.found(launcher, "DependsOn", why, wait)
 
 
 def lacks_registration(decisions: Decisions, compute: Compute, role: Role) -> bool:
@@ -59,14 +59,14 @@ def lacks_registration(decisions: Decisions, compute: Compute, role: Role) -> bo
     return {*lacking} == {*_needs.REGISTRATION.actions}
 
 
-def _lacking(decisions: Decisions, machine: Resource, role: Role) -> tuple[str, ...]:
-    """Return the actions that no policy certainly allows when the machine boots."""
-    at_boot = decisions.abilities(role, frozenset(_late(decisions, machine, role)))
+def _lacking(decisions: Decisions, launcher: Resource, role: Role) -> tuple[str, ...]:
+    """Return the actions that no policy certainly allows when the instances boot."""
+    at_boot = decisions.abilities(role, frozenset(_late(decisions, launcher, role)))
     return tuple(one for one in NEEDED if at_boot[one].identity.answer is not Answer.ALLOWED)
 
 
-def _late(decisions: Decisions, machine: Resource, role: Role) -> list[Policy]:
-    """Return the policies that may be attached to the role after the machine has booted.
+def _late(decisions: Decisions, launcher: Resource, role: Role) -> list[Policy]:
+    """Return the policies that may be attached to the role after the instances have booted.
 
     CloudFormation creates a policy that the role itself names before the role.
     """
@@ -75,8 +75,8 @@ def _late(decisions: Decisions, machine: Resource, role: Role) -> list[Policy]:
         policy
         for policy in decisions.roles.relevant_policies(role, tuple(NEEDED))
         if policy in naming
-        and policy.resource.template is machine.template
-        and policy.resource not in machine.waits_for
+        and policy.resource.template is launcher.template
+        and policy.resource not in launcher.waits_for
     ]
 
 
@@ -120,7 +120,7 @@ _SIZES: Final = {
 class Wait(Fix):
     """Makes what launches instances wait for the policies of its role."""
 
-    machine: Resource
+    launcher: Resource
     role: Resource
     """The role; a profile of it if it is not in the app."""
     policies: tuple[Resource, ...]
@@ -141,11 +141,11 @@ class Wait(Fix):
             self.apply(code)
 
     def apply(self, to: Writer) -> None:
-        """Have the machine depend on each policy."""
+        """Have what launches the instances depend on each policy."""
         for policy in self.policies:
-            if self.machine in policy.waits_for:
-                late, machine = repr(policy.logical_id), repr(self.machine.logical_id)
-                depend = f"and have {machine} depend on {late} instead"
-                to.say(f"remove the dependency of {late} on {machine}, {depend}")
+            if self.launcher in policy.waits_for:
+                late, launcher = repr(policy.logical_id), repr(self.launcher.logical_id)
+                depend = f"and have {launcher} depend on {late} instead"
+                to.say(f"remove the dependency of {late} on {launcher}, {depend}")
                 return
-            to.wait(self.machine, policy)
+            to.wait(self.launcher, policy)

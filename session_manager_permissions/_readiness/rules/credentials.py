@@ -154,8 +154,8 @@ class GiveProfile(Fix):
         given = profile.name if where.type in _BY_NAME else {"Arn": profile.arn}
         for path in self.paths:
             Set(where, path, given).apply(to)
-        for machine in to.launched_from(where) if profile.policy else ():
-            to.wait(machine, profile.policy)
+        if profile.policy:
+            to.have_wait(where, profile.policy, where)
 
     def _make(self, to: Writer) -> NewRole:
         needed = (_needs.CHANNELS, _needs.REGISTRATION)

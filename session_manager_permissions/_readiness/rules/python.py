@@ -273,8 +273,7 @@ class Code(Writing):
         after = self._after(role, refers_to)
         whose = f"{by}={self.construct(role)}"
         permissions = self.new_permissions(after, [whose, *registers, *given], refers_to)
-        for machine in self.machines(role, after):
-            self.wait(machine, permissions)
+        self.have_wait(role, permissions, after)
 
     def _after(self, resource: Resource, options: Iterable[Resource]) -> Resource:
         """Return the one of some resources whose stack is deployed last."""
@@ -284,18 +283,18 @@ class Code(Writing):
                 last = one
         return last
 
-    def depend(self, machine: Resource, policy: Resource | str, on: Iterable[str]) -> None:
+    def depend(self, launcher: Resource, policy: Resource | str, on: Iterable[str]) -> None:
         """Write a dependency of constructs, or metadata of the L1 construct.
 
         CDK writes no dependency of a construct whose dependencies the app overrides.
         """
         waits_for = policy if isinstance(policy, str) else self.l1(policy)
         depends = f"node.add_dependency({waits_for})"
-        if on or self.constructs.source(machine, "DependsOn") == Source.OVERRIDE:
+        if on or self.constructs.source(launcher, "DependsOn") == Source.OVERRIDE:
             made = _policy_of(policy) if isinstance(policy, str) else waits_for
             value = self.literal(only_on(on, Expression(f"{made}.ref")))
             depends = f"add_metadata({made}.logical_id, {value})"
-        self.add(f"{self.l1(machine)}.{depends}")
+        self.add(f"{self.l1(launcher)}.{depends}")
 
     # Names
 

@@ -118,20 +118,19 @@ class Steps(Writing):
         profile = self.make(about, "Profile", "AWS::IAM::InstanceProfile", {"Roles": [role.name]})
         return NewRole(self.ref(profile), self.ref(profile, "Arn"))
 
-    def depend(self, machine: Resource, policy: Resource | str, on: Iterable[str]) -> None:
+    def depend(self, launcher: Resource, policy: Resource | str, on: Iterable[str]) -> None:
         """Say what to add to `DependsOn`, or to set in `Metadata`."""
         if on:
-            self._set(machine, f"Metadata.{_id(policy)}", only_on(on, self.ref(policy)))
+            self._set(launcher, f"Metadata.{_id(policy)}", only_on(on, self.ref(policy)))
         else:
-            self._add_to(machine, "DependsOn", machine.body.get("DependsOn"), _id(policy))
+            self._add_to(launcher, "DependsOn", launcher.body.get("DependsOn"), _id(policy))
 
     def add_policy(self, role: Resource, statements: Sequence[Mapping[str, object]]) -> None:
         """Add a policy of a role, which the compute that uses the role waits for."""
         new_name = self.name(role, "SessionManager", statements)
         properties = {"RoleName": self.ref(role), **inline(new_name, statements)}
         new = self.make(role, "SessionManager", "AWS::IAM::RolePolicy", properties)
-        for machine in self.machines(role, role):
-            self.wait(machine, new)
+        self.have_wait(role, new, role)
 
     def ref(self, resource: Resource | str, attribute: str = "") -> object:
         """Refer to a resource of the same template."""

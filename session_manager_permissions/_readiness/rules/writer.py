@@ -26,9 +26,9 @@ _SEPARATORS: Final = bytes.maketrans(b"\"'[]{}:,", b" " * 8)
 class LaunchedBy(NamedTuple):
     """What launches instances in a world, and with what."""
 
-    machine: Resource
+    launcher: Resource
     set_in: Resource
-    """The resource in which to set the profile: the machine itself, or its launch template."""
+    """The resource in which to set the profile: the launcher, or its launch template."""
     role: Resource | None
     """Their role, or their profile if the role is not in the app; None without one."""
     lacks_registration: bool
@@ -112,23 +112,6 @@ class Writing(ABC, Once):
         """Return the resources of a type of which a property names `whole` in each world."""
         return [one for one in self.parts.by_type[type_] if whole in self.named(one, by)]
 
-    def machines(self, role: Resource, about: Resource) -> list[Resource]:
-        """Return what launches instances with a role, and can wait for a policy of the role.
-
-        The policy is made in the stack of `about`, to which it may refer.
-        """
-        found = (one.machine for one in self.shared.launched() if one.role is role)
-        return [
-            one
-            for one in dict.fromkeys(found)
-            if one.template is about.template and one not in about.waits_for
-        ]
-
-    def launched_from(self, set_in: Resource) -> list[Resource]:
-        """Return what launches instances as a resource says: it, or those that use it."""
-        found = (one.machine for one in self.shared.launched() if one.set_in is set_in)
-        return [one for one in dict.fromkeys(found) if one.template is set_in.template]
-
     # What the changes below are made of
 
     @abstractmethod
@@ -175,11 +158,15 @@ class Writing(ABC, Once):
 
         They can't wait for a policy that refers to it.
         """
-        of_role = {one.machine for one in self.shared.launched() if about in (one.role, one.set_in)}
-        return not of_role.isdisjoint(resource.waits_for)
+        return not {*self._launching(about)}.isdisjoint(resource.waits_for)
+
+    def _launching(self, by: Resource) -> list[Resource]:
+        """Return what launches instances with a role, or by what a resource says."""
+        found = (one.launcher for one in self.shared.launched() if by in (one.role, one.set_in))
+        return [*dict.fromkeys(found)]
 
     @abstractmethod
-    def depend(self, machine: Resource, policy: Resource | str, on: Iterable[str]) -> None:
+    def depend(self, launcher: Resource, policy: Resource | str, on: Iterable[str]) -> None:
         """Make what launches instances depend on a policy; on conditions, refer to it in metadata.
 
         CloudFormation deploys nothing that depends on a resource that a condition leaves out.
@@ -187,10 +174,22 @@ class Writing(ABC, Once):
 
     # Changes that consist of others
 
-    def wait(self, machine: Resource, policy: Resource | str) -> None:
+    def wait(self, launcher: Resource, policy: Resource | str) -> None:
         """Make what launches instances wait for a policy, or for what makes it."""
         on = self.conditions[policy] if isinstance(policy, str) else by_condition([policy])
-        self.depend(machine, policy, [one for one in on if one != machine.condition])
+        self.depend(launcher, policy, [one for one in on if one != launcher.condition])
+
+    def have_wait(self, by: Resource, policy: str, about: Resource) -> None:
+        """Make what launches instances wait for a new policy of their role.
+
+        Args:
+            by: the role, or what says how to launch them.
+            policy: the policy.
+            about: the policy is made in the stack of this resource, to which it may refer.
+        """
+        for one in self._launching(by):
+            if one.template is about.template and one not in about.waits_for:
+                self.wait(one, policy)
 
     def append(self, resource: Resource, path: str, entry: object) -> bool:
         """Add an entry to the list that a property is; tell whether there is a way.
