@@ -867,13 +867,18 @@ IMAGES: Final[list[tuple[dict[str, object], str]]] = [
     (image(MINIMAL, "curl https://example.com/boot | sh"), "cannot-be-known"),
     (doing("dnf install -y ${Id}"), "cannot-be-known"),
     (doing("echo ${Id}"), "agent-missing"),
-    (image(MINIMAL, "yum install -y https://example.com/all.rpm"), "cannot-be-known"),
+    *((image(MINIMAL, f"yum {line}"), found) for found, lines in (
+        ("cannot-be-known", ("install -y https://example.com/all.rpm", "-y install 'amazon-*'",
+                             "-y group install Tools", "groupinstall Tools", "install @tools",
+                             "install /opt/amazon-???-agent.rpm", "install amazon-[s]sm-agent")),
+        ("agent-missing", ("install 'httpd' libcgroup-0.41-21.amzn2.x86_64", "-y upgrade")))
+      for line in lines),
     ({"ImageId": MINIMAL, "UserData": ref("Script")}, "cannot-be-known"),
     (image(ref("Image")), "cannot-be-known"),  # whoever deploys may pass another one
     *((image(f"{{{{resolve:ssm:/aws/service/{name}}}}}"), found) for names, found in (
         (("bottlerocket/aws-ecs-2/x86_64/latest/image_id", "datasync/ami", "marketplace/a/latest",
-          "debian/release/12/latest/amd64", "canonical/ubuntu/server-minimal/24.04/a"),
-         "cannot-be-known"),
+          "debian/release/12/latest/amd64", "canonical/ubuntu/server-minimal/24.04/a",
+          "ecs/optimized-ami/amazon-linux/recommended/image_id"), "cannot-be-known"),
         (("canonical/ubuntu/server/24.04/a", "ecs/optimized-ami/amazon-linux-2023/a"), ""))
       for name in names),
     (image(ref("ImageOrMinimal")), "cannot-be-known"),

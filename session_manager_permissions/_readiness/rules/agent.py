@@ -44,7 +44,7 @@ _OTHERS: Final = (
 )
 """The public parameters of publishers whose images may lack the agent."""
 _MAY_LACK: Final = re.compile(
-    f"{_OTHERS}|/aws/service/(canonical/ubuntu/[^/]*minimal/|"
+    f"{_OTHERS}|/aws/service/(canonical/ubuntu/[^/]*minimal/|ecs/optimized-ami/amazon-linux/|"
     f"ami-amazon-linux-latest/([^-]+-ami-?)?{UNKNOWN})"
 )
 """The public parameters of images of which AWS does not say that they have the agent.
@@ -54,7 +54,7 @@ The name of one of Amazon Linux may not be known in full, so that the image may 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/ami-preinstalled-agent.html
 """
 
-_WORDS: Final = re.compile(f"minimal|{_OTHERS}".encode())
+_WORDS: Final = re.compile(f"minimal|ami/amazon-linux/|{_OTHERS}".encode())
 """A part of each of these parameters."""
 
 _NAMED_BY: Final = ("ImageId", *(f"Ec2Configuration.{n}.ImageIdOverride" for n in (0, 1)))
@@ -67,10 +67,14 @@ _PATH: Final = re.compile("(?:(?:{{)?resolve:ssm:)?(/[^:}]*)")
 """The forms in which a template, or a parameter of it, names a public parameter."""
 
 _HARMLESS: Final = re.compile(
-    rf"#.*|(sudo )?((dnf|yum)( [^;&|`$()<>{UNKNOWN}]*)?|(systemctl|service|set|export|useradd|"
-    r"usermod|mkdir|hostnamectl|timedatectl|echo)( [^;&|`$()<>]*)?)|"
+    rf"#.*|(sudo )?((dnf|yum)(?! .*\bgroup)( [^][;&|`$()<>@*?{UNKNOWN}]*)?|"
+    r"(systemctl|service|set|export|useradd|usermod|mkdir|hostnamectl|timedatectl|echo)"
+    "( [^;&|`$()<>]*)?)|"
 )
-"""Lines of a script that install nothing but the packages that they name, which are all known."""
+"""Lines of a script that install nothing but the packages that they name, which are all known.
+
+A pattern or a group of packages may have the agent in it.
+"""
 
 
 def of_compute(parts: Parts, management: HostManagement, compute: Compute) -> Iterator[Told]:
