@@ -58,7 +58,7 @@ class Synth(NamedTuple):
     output: str
 
 
-def synth(folder: Path, text: str) -> Synth:
+def synth(folder: Path, text: str, *stacks: str) -> Synth:
     app = folder / "app.py"
     app.write_text(text)
     run_by = shlex.join([sys.executable, str(app)])
@@ -66,7 +66,8 @@ def synth(folder: Path, text: str) -> Synth:
     inherited = {name: one for name, one in os.environ.items() if not name.startswith(left_out)}
     own = {"CDK_HOME": str(folder / "cdk-home"), "CDK_DISABLE_CLI_TELEMETRY": "true"}
     env = inherited | FOR_PROCESSES | own | {"NO_COLOR": "1"}
-    done = run(CLI, "synth", "--quiet", "--no-notices", f"--app={run_by}", cwd=folder, env=env)
+    arguments = ("synth", *stacks, "--quiet", "--no-notices", f"--app={run_by}")
+    done = run(CLI, *arguments, cwd=folder, env=env)
     return Synth(done.returncode, done.stdout + done.stderr)
 
 
@@ -101,3 +102,18 @@ def test_a_strict_synth_fails_unless_acknowledged(tmp_path: Path, *, acknowledge
     assert UNKNOWN in run.output
     assert f"{of_id}cannot-be-known'" in run.output
     assert run.exit_code == (0 if acknowledged else 1)
+
+
+@pytest.mark.parametrize(("stacks", "exit_code"), [((), 0), (("**",), 1)])
+def test_the_cli_reports_what_is_in_a_stage_only_if_it_selects_its_stacks(
+    tmp_path: Path, stacks: tuple[str, ...], exit_code: int
+) -> None:
+    """As documented."""
+    strict = BROKEN.replace("Readiness()", "Readiness(strict=True)")
+
+    run = synth(
+        tmp_path, strict.replace('Stack(app, "', 'Stack(cdk.Stage(app, "Test"), "'), *stacks
+    )
+
+    assert (UNREACHED in run.output) == (exit_code == 1)
+    assert run.exit_code == exit_code
