@@ -309,6 +309,8 @@ def _in_a_word(result: Result) -> str:
         return "ready"
     if result.not_ready:
         return "not ready"
+    if result.verdicts["not ready"]:
+        return "what is not ready is acknowledged or left out"
     is_something = result.verdicts or result.found or result.unread
     return "nothing is known to be not ready" if is_something else "nothing to check"
 

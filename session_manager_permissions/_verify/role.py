@@ -13,7 +13,7 @@ from .checks import CHECKS
 from .document import PORT, LiveDocument, read_document
 from .identity import let_assume
 from .keys import find_key
-from .lines import with_profile
+from .lines import is_deployment, with_profile
 from .live_roles import LiveRole, find_role, role_of_profile
 from .options import refuse_without_bucket
 from .questions import Agent, Bucket, Uses
@@ -165,6 +165,10 @@ def print_role(found: RoleAnswer, console: Console) -> None:
     asked = {one["capability"] for one in capabilities}
     if left_out := [label for name, label in _LABELS.items() if name not in asked]:
         console.print(f"Not asked: {', '.join(left_out)}.")
+        if any(map(is_deployment, allowed_by)):
+            console.print(
+                "A deployment takes away what it does not name: add the options of earlier ones."
+            )
     if found["session_type"] == PORT:
         console.print(
             f"Sessions with the document {found['document']} have the type {PORT}: the agent "

@@ -134,6 +134,11 @@ def test_no_network_looks_at_roles_alone(capsys: Capture) -> None:
     assert rules(capsys, "--no-network", file) == []
 
 
+def test_what_is_not_ready_and_left_out_is_said_to_be(capsys: Capture) -> None:
+    assert main(["check", "--skip", "channel-missing", write("template.json", NOT_READY)]) == 0
+    assert "what is not ready is acknowledged or left out" in capsys.readouterr().out.splitlines()
+
+
 @pytest.mark.parametrize(("name", "near"), [
     *(("chanel-missing", "is it channel-missing, "), ("ready", "is it ")),
     ("x", "is it channel-missing, registration-missing, "),
