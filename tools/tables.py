@@ -345,7 +345,8 @@ def needs(*, other_account: bool) -> Iterator[_needs.NeededStatement]:
         bucket_of_other_account=other_account,
     )
     yield _needs.decrypt("key", sessions_only=False)
-    yield _needs.decrypt("key", "alias", "…", sessions_only=False)
+    of_alias = _needs.decrypt("key", "alias", sessions_only=False)
+    yield of_alias._replace(sid=ALIAS_SID)
 
 
 def arguments(name: str) -> str:
