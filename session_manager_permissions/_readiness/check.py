@@ -14,8 +14,8 @@ from . import rules
 from .compute import Compute, Launchers
 from .decisions import Decisions
 from .fixes import with_fixes
-from .host_management import HostManagement
 from .judging import in_its_worlds, judged
+from .later_changes import LaterChanges
 from .launch import TEMPLATE, Written
 from .marks import marked
 from .network import judge_of
@@ -105,7 +105,7 @@ class _Checking:
         self._parts = Parts(assembly)
         self._launchers = Launchers(self._parts)
         self._decisions = Decisions(self._roles, self._launchers)
-        self._management = HostManagement(self._parts, self._decisions)
+        self._later = LaterChanges(self._parts, self._decisions)
         self._sessions = Sessions(self._parts, self._roles)
         self._session_rules = rules.sessions.SessionRules(
             self._parts, self._decisions, self._sessions
@@ -206,7 +206,7 @@ class _Checking:
         if backup:
             told, denied = [backup], []
         if self._with_compute:
-            told += rules.credentials.of_trust(self._parts, self._management, role, places)
+            told += rules.credentials.of_trust(self._parts, self._later, role, places)
             told += filter(None, [self._launchers.in_code(role.resource, profile)])
         told += rules.permissions.undecided(abilities)
         told += (one for each in places for one in rules_of.of_role(role, each))
@@ -223,7 +223,7 @@ class _Checking:
         answers = (self._decisions.abilities(role)[one] for one in _needs.REGISTRATION.actions)
         registers = all(one.decision.answer is Answer.ALLOWED for one in answers)
         registers = registers and rules.credentials.may_be_assumed(self._parts, role)
-        stands_in = partial(self._management.stands_in, role, profile, registers=registers)
+        stands_in = partial(self._later.stands_in, role, profile, registers=registers)
         backups = [stands_in(each) for each in self._places(profile)]
         return (all(backups) and backups[0]) or self._activations.get(profile, "")
 
@@ -404,7 +404,8 @@ class _Checking:
             return compute
         resources = self._session_rules.resources(compute.resource.template.stack)
         # If the policy denies the role, the agent uses Default Host Management instead.
-        backup = role and profile and (self._management.of(profile) or self._backup(role, profile))
+        instead = self._later.host_management
+        backup = role and profile and (instead(profile) or self._backup(role, profile))
         principal = marked(role.arn) if role and profile and not backup else ""
         return compute.calling(principal=principal, resources=resources)
 
@@ -433,9 +434,9 @@ class _Checking:
         if compute.opaque:
             yield f"how {compute.opaque} launches them"
             return
-        yield from rules.credentials.of_profile(self._management, compute)
+        yield from rules.credentials.of_profile(self._later, compute)
         yield from rules.credentials.of_metadata(compute)
-        yield from rules.agent.of_compute(self._parts, self._management, compute)
+        yield from rules.agent.of_compute(self._parts, self._later, compute)
         uses = self._sessions.uses(compute.resource.template.stack, launched.role)
         yield from self._network_rules.of_compute(self._with_caller(launched), uses)
 

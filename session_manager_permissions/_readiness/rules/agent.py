@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from session_manager_permissions._readiness.compute import Compute
-    from session_manager_permissions._readiness.host_management import HostManagement
+    from session_manager_permissions._readiness.later_changes import LaterChanges
     from session_manager_permissions._readiness.launch import Written
     from session_manager_permissions._readiness.parts import Parts
 
@@ -77,9 +77,9 @@ A pattern or a group of packages may have the agent in it.
 """
 
 
-def of_compute(parts: Parts, management: HostManagement, compute: Compute) -> Iterator[Told]:
+def of_compute(parts: Parts, later: LaterChanges, compute: Compute) -> Iterator[Told]:
     """Find compute whose image has no agent."""
-    if doubt := compute.launch.scripts.agent or management.stops_agent(compute.resource):
+    if doubt := compute.launch.scripts.agent or later.stops_agent(compute.resource):
         yield doubt
     image = compute.launch.image
     if image is None or not (paths := _paths_without_agent(parts, image)):

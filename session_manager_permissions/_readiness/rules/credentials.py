@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from session_manager_permissions._readiness.compute import Compute
-    from session_manager_permissions._readiness.host_management import HostManagement
+    from session_manager_permissions._readiness.later_changes import LaterChanges
     from session_manager_permissions._readiness.parts import Parts
 
     from .writer import NewRole
@@ -45,7 +45,7 @@ RULES: Final = (NO_INSTANCE_PROFILE, ROLE_NOT_ASSUMABLE, METADATA_OFF)
 
 
 def of_trust(
-    parts: Parts, management: HostManagement, role: Role, places: Iterable[Resource]
+    parts: Parts, later: LaterChanges, role: Role, places: Iterable[Resource]
 ) -> Iterator[Told]:
     """Find a role that EC2 may not assume, by what is in each region of its instances."""
     if not role.in_app:
@@ -59,7 +59,7 @@ def of_trust(
         yield f"the trust policy of its role {role.name!r}"
     elif changed_by is not None:
         yield f"{changed_by.decides}, as {found.why}"
-    elif all(backups := [management.of(one) or management.by_runbook(one) for one in places]):
+    elif all(backups := [later.host_management(one) or later.by_runbook(one) for one in places]):
         yield f"{backups[0]}, as {found.why}"
     else:
         path, whose = "AssumeRolePolicyDocument", f"the trust policy of {resource.logical_id!r}"
@@ -102,7 +102,7 @@ def _with_suffix(settled: Callable[[Value], Value], value: Value) -> str:
     )
 
 
-def of_profile(management: HostManagement, compute: Compute) -> Iterator[Told]:
+def of_profile(later: LaterChanges, compute: Compute) -> Iterator[Told]:
     """Find compute that has no instance profile."""
     profile, where = compute.launch.profile, compute.launch.origin
     if isinstance(profile, Unknown) and compute.placements:
@@ -117,7 +117,7 @@ def of_profile(management: HostManagement, compute: Compute) -> Iterator[Told]:
             fix = GiveProfile(where, (*lacking,))
         location = f"Properties.{next(iter(lacking), f'{kind_of(where).launch}{name}')}"
         found = NO_INSTANCE_PROFILE.found(where, location, unreachable(where, why), fix)
-        yield management.gives_profile(compute.resource) or found
+        yield later.gives_profile(compute.resource) or found
 
 
 def of_metadata(compute: Compute) -> Iterator[Told]:

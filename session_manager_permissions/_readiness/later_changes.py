@@ -1,4 +1,4 @@
-"""Finds what an app does to running instances: it gives them credentials or stops their agent."""
+"""Finds what an app may do to running instances: give them credentials, or stop their agent."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ _TO_ASSOCIATE: Final = Asked((ASSOCIATE,))
 _GIVES_PROFILE: Final = "give instances a profile"
 
 
-class HostManagement:
+class LaterChanges:
     """Finds what gives instances credentials, a profile or policies, or stops their agent."""
 
     def __init__(self, parts: Parts, decisions: Decisions) -> None:
@@ -86,14 +86,14 @@ class HostManagement:
         by_name = compress(of_code, map(_NAMES_IT.search, texts))
         return [*self._parts.of_types(_TURN_ON), *by_name, *self._parts.naming(_SETTING)]
 
-    def of(self, resource: Resource) -> str:
+    def host_management(self, resource: Resource) -> str:
         """Name what turns on Default Host Management for instances beside a resource, if any."""
         does = "turn on Default Host Management"
         return _first(self._turning_on, resource, does, self._may_turn_on)
 
     def gives_profile(self, resource: Resource) -> str:
         """Name what may give credentials to instances that have no profile; empty if nothing."""
-        found = self.of(resource) or _first(self._giving, resource, _GIVES_PROFILE)
+        found = self.host_management(resource) or _first(self._giving, resource, _GIVES_PROFILE)
         return found or self.by_runbook(resource) or self._by_role(resource)
 
     def stands_in(self, role: Role, profile: Resource, where: Resource, *, registers: bool) -> str:
@@ -109,7 +109,7 @@ class HostManagement:
         changed = self._parts.changed(role.resource) or self._parts.changed(profile)
         if changed is not None:
             return changed.decides
-        return ("" if registers else self.of(where)) or self.by_runbook(where)
+        return ("" if registers else self.host_management(where)) or self.by_runbook(where)
 
     def _may_turn_on(self, found: Resource) -> bool:
         """Whether `found` may turn it on: anything but another service setting."""
