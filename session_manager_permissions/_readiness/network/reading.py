@@ -44,10 +44,10 @@ class Lazily(dict["Hashable", _Part]):
         self._once = parts.worlds.once
         self._read = read
 
-    def get(self, id_: Hashable, default: object = None, /) -> Any:  # noqa: ANN401, ARG002
-        """Return a part; None if it is not one of the app."""
+    def get(self, id_: Hashable, default: object = None, /) -> Any:  # noqa: ANN401
+        """Return a part; the default if it is not one of the app."""
         if not isinstance(id_, Resource):
-            return None
+            return default
         return self._once((self._read, id_), lambda: self._read(id_))
 
 

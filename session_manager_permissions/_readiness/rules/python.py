@@ -229,12 +229,13 @@ class Code(Writing):
     def arguments(self, about: Resource, options: Iterable[Option]) -> list[str]:
         """Write options as arguments of what gives permissions to a role about a resource."""
         return [
-            f"{name}={self._of_option(about, name, value)}"
-            for name, value in options
-            if name != BUCKET_KEY  # which the construct finds by the bucket
+            f"{option.name}={self._of_option(about, option)}"
+            for option in options
+            if option.name != BUCKET_KEY  # which the construct finds by the bucket
         ]
 
-    def _of_option(self, about: Resource, name: str, value: Resource | str | bool) -> str:  # noqa: FBT001
+    def _of_option(self, about: Resource, option: Option) -> str:
+        name, value = option
         if isinstance(value, Resource):
             return self.construct(value)
         if name != "log_group":
