@@ -11,6 +11,7 @@ from . import checks, logs
 from .asking import CannotAsk, NotPermitted, NotThere, tried
 from .checks import Check, Evidence, Outcome
 from .document import PORT, LiveDocument, Refused, read_document
+from .lines import is_command
 from .questions import Uses
 from .session_key import find_session_key, judged_by_its_policy
 
@@ -106,10 +107,18 @@ def uses_outcomes(node: Node, preferences: Preferences, identity: Identity) -> l
     if preferences.document.name is not None:
         outcomes |= {one.check: one for one in _permission_outcomes(node, preferences, identity)}
     key_usable = outcomes[checks.KEY_USABLE]
-    if key_usable.verdict == "pass" and preferences.key:
+    is_mended = any(map(is_command, key_usable.fix))
+    if preferences.key and (is_mended or key_usable.verdict == "pass"):
         judged = judged_by_its_policy(node, key_usable, preferences.key, identity)
-        outcomes[checks.KEY_USABLE] = judged
+        outcomes[checks.KEY_USABLE] = _together(key_usable, judged) if is_mended else judged
     return [*outcomes.values()]
+
+
+def _together(failed: Outcome, judged: Outcome) -> Outcome:
+    """Add what the policy of a key lacks to why the key can't be used anyway."""
+    if judged.verdict != "fail":
+        return failed
+    return replace(judged, why=(failed.why[0], *judged.why), fix=(*failed.fix, *judged.fix))
 
 
 def _permission_outcomes(

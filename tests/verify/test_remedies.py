@@ -16,7 +16,7 @@ from session_manager_permissions import _lists
 from session_manager_permissions._constructs.statements import SessionManagerOptions
 from session_manager_permissions._verify.lines import is_command
 
-from . import networks, nodes
+from . import causes, networks, nodes
 from .causes import CAUSES, DELETED, DSSE, NEVER, NO_BUCKET, Change, bucket, setting, statuses
 from .models import SESSION, assert_taken, operation
 from .networks import BOTH_ENDPOINTS, NO_ROUTE, S3_GATEWAY, acls, admitting, closed, entry, groups
@@ -209,6 +209,8 @@ MORE: Final[dict[str, Change]] = {
     "a gateway endpoint, egress to the VPC alone, and a bucket that can't be read": both(
         logs_by(S3_GATEWAY | {"VpcEndpointId": "vpce-1", "RouteTableIds": []}, S3_GATEWAY),
         networks.BY_VPC, lambda w: w.refuses("s3:GetBucketEncryption")),
+    "a disabled key whose policy lets nobody in": both(
+        World.uses, causes.described_key(KeyState="Disabled"), causes.key_policy()),
     "a bucket with a key and dsse": both(World.uses, DSSE, bucket("aws:kms:dsse", KEY)),
     "a bucket with an alias and dsse": both(World.uses, DSSE, bucket("aws:kms:dsse", "alias/a/b")),
     "a bucket with no key and dsse": both(World.uses, DSSE, bucket("aws:kms:dsse", "a,b")),
