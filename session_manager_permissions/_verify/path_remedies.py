@@ -241,22 +241,25 @@ class PathRemedies:
         yield from self._of_several(path.problems, service.name)
 
     def _by_interface(self, service: str) -> Iterator[str]:
-        """Make an interface endpoint, in groups that let the instance in."""
-        for one in self.vpc.vpc.endpoints(Service(service)):  # whose name no other can have
-            if one.exists is False and one.private_dns is True:
+        """Make an interface endpoint with the name of the service, unless one is being made."""
+        yield from self._with_dns()
+        named = [one for one in self.vpc.vpc.endpoints(Service(service)) if one.private_dns is True]
+        there = next((one for one in named if one.exists is not False), None)
+        if there is None:
+            for one in named:  # whose name no other can have
                 of_it = word(_id(one.id, "ENDPOINT"))
                 yield self._ec2(f"delete-vpc-endpoints --vpc-endpoint-ids {of_it}")
-        yield from self._with_dns()
-        groups = self._groups_of_others() or groups_of(self.node.instance or {})[:1]
-        own, held = self._subnet, self.vpc.holding_endpoints
-        subnet = own if own in held else next(iter(held), "")
-        named = (word(_id(one, "GROUP")) for one in groups or ("",))
-        yield (
-            f"{self._create('Interface', service)} --private-dns-enabled "
-            f"--subnet-ids {word(_id(subnet, 'SUBNET'))} --security-group-ids {' '.join(named)}"
-        )
-        one = Endpoint(_NEW, "", Service(service), private_dns=True)
-        yield from self._once_made(one._replace(subnets=(subnet,), groups=(*groups,)))
+            groups = self._groups_of_others() or groups_of(self.node.instance or {})[:1]
+            own, held = self._subnet, self.vpc.holding_endpoints
+            subnet = own if own in held else next(iter(held), "")
+            words = (word(_id(one, "GROUP")) for one in groups or ("",))
+            yield (
+                f"{self._create('Interface', service)} --private-dns-enabled "
+                f"--subnet-ids {word(_id(subnet, 'SUBNET'))} --security-group-ids {' '.join(words)}"
+            )
+            new = Endpoint(_NEW, "", Service(service), private_dns=True)
+            there = new._replace(subnets=(subnet,), groups=(*groups,))
+        yield from self._once_made(there._replace(exists=True))
         yield _FOR_OTHER_INSTANCES
 
     def _groups_of_others(self) -> Sequence[Reference]:

@@ -202,8 +202,10 @@ MORE: Final[dict[str, Change]] = {
     "egress to the VPC alone, and an ACL": both(NEVER, networks.BY_VPC, OUT_DENIED),
     "egress to the VPC alone, an ACL, and no way to S3": both(
         World.uses, NO_ROUTE, networks.BY_VPC, OUT_DENIED),
-    "endpoints that are made, and DNS host names off": both(
-        never(*BOTH_ENDPOINTS, State="pending"), NO_HOSTNAMES),
+    **{f"endpoints that are made, and DNS host names off{name}": both(
+           never(*BOTH_ENDPOINTS, State="pending"), NO_HOSTNAMES, does)
+       for name, does in (
+           ("", nodes.nothing), (", with DNS rules", networks.dns_rules(networks.ROOT_DOMAIN)))},
     "no way to S3 by the table": logs_by(S3_GATEWAY | {"RouteTableIds": ["rtb-public"]}),
     "an interface endpoint of S3 alone": logs_by(S3_INBOUND),
     "a gateway endpoint, egress to the VPC alone, and a bucket that can't be read": both(
