@@ -922,6 +922,21 @@ def test_images(check: Check, given: dict[str, object], found: str) -> None:
     assert is_about_image is bool(found)
 
 
+@pytest.mark.parametrize(("minimal", "standard"), [
+    ("al2023-ami-minimal-kernel-6.1-arm64", "al2023-ami-kernel-6.1-arm64"),
+    ("amzn-ami-minimal-pv-x86_64-ebs", "amzn-ami-pv-x86_64-ebs"),
+    ("amzn2-ami-minimal-hvm-x86_64-ebs", "amzn2-ami-hvm-x86_64-ebs"),
+    ("amzn2-ami-minimal-hvm-arm64-ebs", "amzn2-ami-hvm-arm64-gp2"),
+])  # fmt: skip
+def test_image_in_place_of_a_minimal_one_exists(check: Check, minimal: str, standard: str) -> None:
+    folder = PATH.rpartition("/")[0]
+    given = f"{{{{resolve:ssm:{folder}/{minimal}}}}}"
+    instance = machine(IamInstanceProfile=ref("Profile"), ImageId=given)
+    (found,) = check(profile_and_role(inline(ALL), Machine=instance)).findings
+
+    assert f"{{{{resolve:ssm:{folder}/{standard}}}}}" in found.fix
+
+
 @pytest.mark.parametrize(("default", "given", "found"), [
     (PATH, {}, "agent-missing"),  # which the parent leaves as it is
     (PATH, {"Image": PATH.replace("-minimal", "")}, "cannot-be-known"),

@@ -104,7 +104,9 @@ def _without_agent(image: Written, path: str, named: str, *, is_same: bool) -> F
     No single image can replace images that differ between worlds, such as by their processor.
     """
     where, kind = image.owner, kind_of(image.owner)
-    with_agent = f"{{{{resolve:ssm:{path.replace('-minimal', '')}}}}}"
+    # Amazon Linux 2 for ARM is on EBS in its minimal edition alone.
+    standard = path.replace("-minimal", "").replace("arm64-ebs", "arm64-gp2")
+    with_agent = f"{{{{resolve:ssm:{standard}}}}}"
     named_at = [f"{before}{name}" for before, _ in launches(where) for name in _NAMED_BY]
     named_at = [one for one in named_at if written(where, one) == image.value]
     fixes = [Set(where, one, with_agent) for one in named_at if is_same and UNKNOWN not in path]
