@@ -66,7 +66,8 @@ class PathRemedies:
         }
 
     def _of_several(self, problems: Iterable[verdicts.Problem], service: str) -> Iterator[str]:
-        for one in problems:
+        """Yield the remedies of several problems. Those of routes say what has to be let out to."""
+        for one in sorted(problems, key=lambda one: one.cause == verdicts.EGRESS_CLOSED):
             if one.acls:
                 yield from chain.from_iterable(map(self._of_acl, one.acls))
             else:
@@ -113,7 +114,8 @@ class PathRemedies:
     def _group_of(self, service: str) -> str:
         """Return a group of the endpoint to which the name of a service leads; "" without one."""
         vpc = self.vpc.vpc
-        leading = (one for one in vpc.endpoints(Service(service)) if resolves(one, vpc) is True)
+        leading = [one for one in vpc.endpoints(Service(service)) if resolves(one, vpc) is True]
+        leading += [one for one in self.made if one.service.name == service and one.groups]
         return next((_id(one.groups[0], "ENDPOINT_GROUP") for one in leading), "")
 
     def _authorize(self, side: str, group: str, peer: str) -> str:

@@ -487,5 +487,14 @@ def test_the_group_of_a_new_endpoint_is_opened_only_if_shut(who: str, *, opened:
     assert (AUTHORIZE in calls) is opened
 
 
+def test_egress_is_opened_to_a_new_endpoint_alone() -> None:
+    check = one(diagnosed(World(MORE["nothing lets out, and no route leads out"])), "path-ssm")
+
+    (line,) = (line for line in check.fix if "authorize-security-group-egress" in line)
+    assert "UserIdGroupPairs=[{GroupId=sg-web}]" in line
+    assert check.why[0] == "no rule of the security group 'sg-web' lets TCP 443 out"
+    assert "no default route" in check.why[1]
+
+
 def by_command(check: Any) -> bool:  # noqa: ANN401
     return not check.check.is_symptom and any(map(is_command, check.fix))
