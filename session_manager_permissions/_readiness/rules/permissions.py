@@ -48,20 +48,29 @@ def of_abilities(role: Role, profile: Resource, abilities: dict[str, Ability]) -
     """Find what keeps Session Manager from instances under a profile."""
     missing = _answered(abilities, Answer.IMPLICIT_DENY)
     denied = _answered(abilities, Answer.EXPLICIT_DENY)
+    lacking = allow(role, missing)
+    may_not_call = f"{_its_role(role)} is not allowed{_by(lacking)} to call"
     if channels := sorted(missing.keys() & {*_needs.CHANNELS.actions}):
-        why = f"{_its_role(role)} is not allowed to call {', '.join(channels)}"
-        yield CHANNEL_MISSING.on_role_of(profile, unreachable(profile, why), allow(role, missing))
+        why = f"{may_not_call} {', '.join(channels)}"
+        yield CHANNEL_MISSING.on_role_of(profile, unreachable(profile, why), lacking)
     if registration := missing.keys() & {*_needs.REGISTRATION.actions}:
-        why = f"{kind_of(profile).instances} can't register with Systems Manager: {_its_role(role)}"
-        why += f" is not allowed to call {', '.join(registration)}, so they depend on the account's"
+        why = f"{kind_of(profile).instances} can't register with Systems Manager: {may_not_call}"
+        why += f" {', '.join(registration)}, so they depend on the account's"
         why += " Default Host Management Configuration"
-        yield REGISTRATION_MISSING.on_role_of(profile, why, allow(role, missing))
+        yield REGISTRATION_MISSING.on_role_of(profile, why, lacking)
     if denied:
         by = _deciding(denied)
         why = f"{_its_role(role)} is denied {', '.join(denied)} by {by}, and a Deny overrides "
         why += "every Allow"
         fix = leave_out(denied, role.resource, by)
         yield EXPLICIT_DENY.on_role_of(profile, unreachable(profile, why), fix)
+
+
+def _by(lacking: Allow) -> str:
+    """Say what does not allow a role what it lacks, if a permissions boundary is a reason."""
+    if not lacking.by_boundary:
+        return ""
+    return f" by its {'policies and its ' if lacking.actions else ''}permissions boundary"
 
 
 def together(found: list[Finding]) -> list[Finding]:
