@@ -224,7 +224,13 @@ class _PathOutcomes(NamedTuple):
         is_seen = is_needed and service in self.shut
         failed = of_path.failed(first, *others, fix=fixes, is_seen=is_seen, users_see=users_see)
         is_now = service != "ssm" or not node.connected
-        return replace(failed, is_passing=service in vpc.arriving).seen_if(is_now=is_now)
+        is_passing = service in vpc.arriving and all(map(_is_of_routes, path.problems))
+        return replace(failed, is_passing=is_passing).seen_if(is_now=is_now)
+
+
+def _is_of_routes(problem: verdicts.Problem) -> bool:
+    """Tell whether a route or an endpoint is missing, which may be made beside another one."""
+    return not (problem.fault or problem.acls or problem.cause == verdicts.EGRESS_CLOSED)
 
 
 def _calls_to_open(

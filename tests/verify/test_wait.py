@@ -9,8 +9,8 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from session_manager_permissions._verify import waiting
 
 from .causes import NEVER, Change, described_key, having, instance, refusing, without_profile
-from .networks import BOTH_ENDPOINTS, closed, nat
-from .nodes import NODE, World, both, endpoint, nothing, refusal
+from .networks import BOTH_ENDPOINTS, OPEN, SHUT, acls, closed, entry, groups, nat
+from .nodes import NODE, World, both, endpoint, group, nothing, refusal
 from .running import Run, run
 
 SAID: Final = "session-manager-permissions: "
@@ -102,6 +102,9 @@ def with_nat(state: str, **subnet: str) -> Change:
     return both(NEVER, nat(State=state, **subnet))
 
 
+ARE_MADE: Final = both(NEVER, closed(*(one | {"State": "pending"} for one in BOTH_ENDPOINTS)))
+KEPT_IN: Final = groups(group("sg-web", IpPermissionsEgress=[]), OPEN)
+OUT_DENIED: Final = acls(entry(1, egress=True))
 NOT_YET: Final = "is not ready after 0 of 12 s: connected"
 STAYS: Final = "does not change that: "
 CREATING: Final = both(World.uses, described_key(KeyState="Creating"))
@@ -126,6 +129,12 @@ ROWS: Final = {
     "a NAT gateway that is made": Row(with_nat("pending"), {3: connects}, 0, 5, NOT_YET),
     "a NAT gateway that is made where no way leads out": Row(
         with_nat("pending", SubnetId="subnet-private"), {3: connects}, 0, 5, NOT_YET),
+    **{f"{name}, which waiting does not open": Row(both(*does), {}, 1, 0, f"{STAYS}path-ssm")
+       for name, does in (
+           ("endpoints that are made in a shut group", [ARE_MADE, SHUT]),
+           ("endpoints that are made, and nothing let out", [ARE_MADE, KEPT_IN]),
+           ("a NAT gateway that is made, and nothing let out", [with_nat("pending"), KEPT_IN]),
+           ("a NAT gateway that is made behind an ACL", [with_nat("pending"), OUT_DENIED]))},
     "an endpoint that is deleted": Row(with_endpoint("deleting"), {}, 1, 0, f"{STAYS}path-ssm"),
     "a NAT gateway that has failed": Row(with_nat("failed"), {}, 1, 0, f"{STAYS}path-ssm"),
     "a key that is made": Row(CREATING, {3: described_key()}, 0, 5, "after 0 of 12 s: key-usable"),
