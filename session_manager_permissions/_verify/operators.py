@@ -35,6 +35,8 @@ _SAMPLE_NAME: Final = "operator"
 _USER_ID: Final = "aws:userid"
 _USER_NAME: Final = "aws:username"
 _OWN_TAG: Final = "aws:PrincipalTag/"
+_NOT_OF_USER: Final = (_OWN_TAG, "aws:SourceIdentity", "aws:FederatedProvider")
+"""How the condition keys begin that no call of a user has, except for tags that the user has."""
 _SIGNS_CHANNEL: Final = "1.2.764.0"
 """The first plug-in that signs the channel with the operator's credentials."""
 _PLUGIN_PAGE: Final = f"install it: {USER_GUIDE}session-manager-working-with-install-plugin.html"
@@ -291,8 +293,8 @@ def _lacks(answer: SimulatorAnswer, node: Node, operator: Operator) -> set[str]:
     """
     on = answer["resource"]
     no_other_tags = answer["action"] == _CHANNEL or on == node.arn or "::document/" in on
-    own = _OWN_TAG if operator.is_user else _USER_NAME
-    return {*NOT_OF_SESSION, *map(str.lower, (own, *(simulator.OF_TAGS if no_other_tags else ())))}
+    own = _NOT_OF_USER if operator.is_user else (_USER_NAME,)
+    return {*NOT_OF_SESSION, *map(str.lower, (*own, *(simulator.OF_TAGS if no_other_tags else ())))}
 
 
 def _by_iam(node: Node, arn: str, denied: Sequence[CallVerdict]) -> tuple[str, ...]:

@@ -1018,6 +1018,8 @@ OPERATORS: Final = {
             decides("ssm:resourceTag/owner", if_=of_instance)),
            ("a tag as only EC2 knows it", "operator", decides(EC2_TAG, if_=of_instance)),
            ("a tag that they lack", "operator", decides(OWN_TAG, if_=of_instance)),
+           ("a condition that only sessions of roles meet", "operator",
+            decides("aws:SourceIdentity", if_=of_instance)),
            *((f"a Deny of {channel}", told, decides(if_=if_, says="explicitDeny"))
              for channel, told, if_ in (
                  ("the channel by the name", "operator?", of_channel(by_name=True)),
@@ -1093,7 +1095,8 @@ OPERATORS: Final = {
        for key, told in (
            *((OWN_TAG, "operator?"), ("aws:username", "operator"), ("s3:prefix", "operator")),
            *((key, "operator?") for key in (
-           "saml:sub", "accounts.google.com:sub", "credentials-iot:ThingName", OF_INSTANCE)))},
+               "aws:SourceIdentity", "saml:sub", "accounts.google.com:sub",
+               "credentials-iot:ThingName", OF_INSTANCE)))},
     "an operator of IAM Identity Center whose ARN is given without the path": cause(
         "operator plugin", denying(f"{nodes.OF_SSO} {START}"),
         operator=nodes.OF_SSO.replace("aws-reserved/", "")),
