@@ -219,7 +219,8 @@ def make_stack(app: cdk.App, kind: str, name: str) -> cdk.Stack:
     region = os.environ.get("CDK_DEFAULT_REGION")
     if not account or not region:
         raise ValueError(
-            "the CDK CLI could not tell the account and region: configure credentials and a region"
+            "the CDK CLI could not tell the account and region: sign in with the AWS CLI, or give "
+            "--profile; set AWS_REGION if the profile has no region"
         )
     return cdk.Stack(
         app,

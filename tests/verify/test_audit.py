@@ -322,8 +322,9 @@ def test_its_last_line_deploys_to_the_list(tmp_path: Path) -> None:
     account = Account(Machine(A), roles={"web": Role(lacks=(REGISTER,))})
 
     more = ("--profiles-file", str(file), "--profile", "a b")
-    last = audit(account, "--output", "table", *more).out.splitlines()[-1]
+    *_, before, last = audit(account, "--output", "table", *more).out.splitlines()
 
+    assert before == "  - to give them the permissions, run:"
     app = "python -m session_manager_permissions"
     said = ["npx", "aws-cdk", "deploy", "--app", app, "--profile", "a b", "-c"]
     assert shlex.split(last) == [*said, f"instance-profiles={file}"]

@@ -70,7 +70,8 @@ def print_audit(
             console.print(f"  - add --profiles-file {DEFAULT_LIST} to the audit")
         if unknown:
             console.print(f"  - write into the list, if it is not there: {', '.join(unknown)}")
-        console.print("  - once the list of --profiles-file has them, run:")
+        first = "once the list has them" if list_path is None else "to give them the permissions"
+        console.print(f"  - {first}, run:")
         console.print(f"  {deployment(list_path or DEFAULT_LIST, profile)}")
 
 
