@@ -10,7 +10,8 @@ if __name__ == "__main__":
     if "CDK_OUTDIR" not in os.environ:  # the CDK CLI sets it
         sys.exit(
             "session_manager_permissions: this is a CDK app, which the CDK CLI runs: npx aws-cdk "
-            'deploy --app "python -m session_manager_permissions" -c instance-profile=NAME'
+            'deploy --app "python -m session_manager_permissions" -c instance-profile=NAME; to '
+            "verify, audit, check or print a policy, run session-manager-permissions"
         )
     try:
         from ._app import main
