@@ -37,25 +37,31 @@ def policy_allows(endpoint: Endpoint, calls: Iterable[str], caller: Placement = 
         calls: what the agent calls, of this service and of others.
         caller: who asks, and for what. Default: - that is not known, and only what is said of
             every principal and every resource is certain
-
-    https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-access.html
     """
     if endpoint.policy is None:
         return True
+    answers = answers_of(endpoint, of_service(endpoint.service, calls), caller)
+    strictest = max(answers.values(), default=Answer.ALLOWED)
+    if strictest is Answer.UNKNOWN:
+        return Unknown(f"the policy of the endpoint {endpoint.name!r}")
+    return strictest is Answer.ALLOWED
+
+
+def answers_of(endpoint: Endpoint, calls: Iterable[str], caller: Placement) -> dict[str, Answer]:
+    """Return what the policy of an endpoint says to each call of its service.
+
+    https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-access.html
+    """
     policy = endpoint.policy if isinstance(endpoint.policy, dict) else {}
     own = {"aws:PrincipalAccount": endpoint.own_account, REGION_KEY: endpoint.region}
     by = caller.principal
     context = (endpoint.context.made_by(by) if by else EACH_CALL).knowing(own)
     is_about = partial(_is_about, endpoint, by)
     known = {one.action: one for one in caller.resources}
-    called = (known.get(one, CalledOn(one, UNKNOWN)) for one in of_service(endpoint.service, calls))
+    called = (known.get(one, CalledOn(one, UNKNOWN)) for one in calls)
     requests = (Request(one.action, is_about, _of_owner(context, one), one.arn) for one in called)
     statements = as_list(policy.get("Statement"))
-    answers = (evaluate(statements, request).answer for request in requests)
-    strictest = max(answers, default=Answer.ALLOWED)
-    if strictest is Answer.UNKNOWN:
-        return Unknown(f"the policy of the endpoint {endpoint.name!r}")
-    return strictest is Answer.ALLOWED
+    return {one.action: evaluate(statements, one).answer for one in requests}
 
 
 def _of_owner(context: RequestContext, called: CalledOn) -> RequestContext:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from session_manager_permissions._evaluation import Answer
 from session_manager_permissions._memory import Memory, Once
 
 from . import verdicts
 from .ec2 import S3, Service
-from .endpoint_policy import of_service, policy_allows
+from .endpoint_policy import answers_of, of_service, policy_allows
 from .facts import Fact, Unknown, all_of, doubts
 from .filters import WHICH_SUBNET, End, acl_to, acls_between, leaves, let_in, let_out
 from .model import Endpoint, Network, Placement, Vpc, Zone, by_service
@@ -244,8 +245,11 @@ def _by_policy(place: Place, endpoint: Endpoint) -> Path:
 
     def problem() -> Problem:
         its = of_service(endpoint.service, caller.calls)
-        denied = [one for one in its if policy_allows(endpoint, (one,), caller) is False]
-        why = f"the policy of the endpoint {endpoint.name!r} does not allow {in_words(denied)}"
-        return Problem(verdicts.ENDPOINT_UNREACHABLE, why, endpoint.id, fault=verdicts.POLICY)
+        answers = answers_of(endpoint, its, caller).items()
+        closed = [call for call, answer in answers if answer >= Answer.IMPLICIT_DENY]
+        denied = tuple(call for call, answer in answers if answer is Answer.EXPLICIT_DENY)
+        why = f"the policy of the endpoint {endpoint.name!r} does not allow {in_words(closed)}"
+        cause, fault = verdicts.ENDPOINT_UNREACHABLE, verdicts.POLICY
+        return Problem(cause, why, endpoint.id, fault=fault, denied=denied)
 
     return unless(policy_allows(endpoint, caller.calls, caller), problem, by_policy=True)

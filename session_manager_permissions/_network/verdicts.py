@@ -72,6 +72,8 @@ class Problem(NamedTuple):
     """The problems with the same cause that this one stands for."""
     acls: tuple[AclFault, ...] = ()
     """What network ACLs have to let pass, if they alone are at fault."""
+    denied: tuple[str, ...] = ()
+    """The calls that a `Deny` of the endpoint's policy is about."""
 
 
 class Path(NamedTuple):

@@ -700,6 +700,8 @@ OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
             Name={"Fn::Sub": "ssm.${AWS::Region}.amazonaws.com"}))),
     "a policy of one statement": ("endpoint-unreachable", by_l1_endpoints(
         PolicyDocument={"Statement": OTHERS})),
+    "an endpoint that denies others": ("endpoint-unreachable", by_l1_endpoints(
+        PolicyDocument={"Statement": [OTHERS, deny("ssm:Delete*", Principal="*")]})),
     "an endpoint that allows others": ("endpoint-unreachable", by_l1_endpoints(
         PolicyDocument=OF_OTHERS, PrivateDnsEnabled=False)),
 }  # fmt: skip
@@ -881,6 +883,12 @@ IN_WORDS: Final[dict[str, Body]] = {
         {"Fn::If": ["C", RDS, [RDS]]}, Machine=RUNNING),
     "an endpoint that denies": by_l1_endpoints(PolicyDocument={"Statement": [
         allow("*", Principal="*"), deny("ssm:Update*", Principal="*")]}),
+    "an endpoint whose denial a condition chooses": by_l1_endpoints(PolicyDocument={"Statement": [
+        OTHERS, {"Fn::If": ["C", deny("*", Principal="*"), deny("ssm:*", Principal="*")]}]}),
+    "an endpoint that denies one of several calls": isolated_in_l1(**BOTH | {
+        "Messages": endpoint("ssmmessages", PolicyDocument={"Statement": [
+            allow("ssmmessages:*Data*", Principal="*"),
+            deny("ssmmessages:CreateDataChannel", Principal="*")]})}),
     "an endpoint that denies calls for logs": isolated_in_l1(
         **ENDPOINTS_OF_LOGS, Document=session(**LOGS)),
     "an endpoint that denies calls for enforced logs": isolated_in_l1(

@@ -14,7 +14,6 @@ from session_manager_permissions._network.model import IF_ENFORCED, TO_OPEN, Pla
 from session_manager_permissions._network.place import PUBLIC
 from session_manager_permissions._network.verdicts import ALWAYS_NEEDED, AclFault, Problem, in_words
 from session_manager_permissions._readiness.parts import GROUP, Parts
-from session_manager_permissions._readiness.templates.functions import listed, mapping
 from session_manager_permissions._readiness.templates.model import Resource
 from session_manager_permissions._readiness.templates.texts import as_text
 
@@ -205,7 +204,9 @@ class NetworkRules:
             yield Admit(_as_resource(groups[0]), vpc, (*apart,))
         if verdicts.POLICY in faults:
             (service,) = problem.services
-            yield _allow_calls(endpoint, endpoint_policy.of_service(service, place.calls))
+            denied = [call for one in problem.parts for call in one.denied]
+            calls = endpoint_policy.of_service(service, place.calls)
+            yield _allow_calls(endpoint, calls, denied)
 
     def _ranges_without(self, subnet: Resource, vpc: Resource) -> Iterator[Resource]:
         """Yield the resources that give a VPC the ranges in which a subnet is not."""
@@ -413,12 +414,13 @@ def _blocks(to: Writer, vpc: Resource, without: tuple[Resource, ...] = ()) -> It
     yield from (to.block(one) for one in (vpc, *of_ipv4) if one not in without)
 
 
-def _allow_calls(endpoint: Resource, actions: tuple[str, ...]) -> Fix:
-    """Allow the agent's calls in the policy of an endpoint."""
-    statements = listed(written(endpoint, "PolicyDocument.Statement"))
+def _allow_calls(endpoint: Resource, actions: tuple[str, ...], denied: list[str]) -> Fix:
+    """Allow the agent's calls in the policy of an endpoint, a Deny of which may be about some."""
     whose = f"the policy of the endpoint {endpoint.logical_id!r}"
-    if any(mapping(one).get("Effect") == "Deny" for one in statements):
-        return Advice(f"leave {in_words(actions)} out of the Deny of {whose}")
+    if denied:
+        leave = f"leave {in_words(denied)} out of each Deny of {whose}"
+        allowed = "the same" if {*denied} == {*actions} else in_words(actions)
+        return Advice(f"{leave}, and have another statement allow {allowed}")
     otherwise = f"allow {in_words(actions)} in {whose}"
     return AddStatement(endpoint, "PolicyDocument", {**allow(actions), "Principal": "*"}, otherwise)
 
