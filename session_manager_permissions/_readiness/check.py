@@ -26,7 +26,7 @@ from .rules import CANNOT_BE_KNOWN, Finding, Told
 from .rules.constructs import Constructs
 from .rules.kinds import kind_of
 from .rules.remedies import Allow, Ask
-from .rules.rule import allows_of, together
+from .rules.rule import allows_of, together, with_more
 from .rules.writer import LaunchedBy, Shared, written
 from .sessions import Sessions
 from .worlds import only_if
@@ -184,7 +184,7 @@ class _Checking:
         behind = (*roles,)
         if judgement.decides:
             return behind, [_unknown_profile(profile, behind, judgement.decides)]
-        found = rules.permissions.together(judgement.found)
+        found = rules.permissions.as_one(judgement.found)
         if found and len(behind) == 1:
 
             def lacking() -> Allow:
@@ -194,7 +194,7 @@ class _Checking:
             options = self._worlds.in_all(lambda: lacking().options)
             by_boundary = self._worlds.in_all(lambda: lacking().by_boundary)
             more = Allow(behind[0].resource, (), (*options,), (*by_boundary,))
-            found = rules.permissions.with_more(found, more)
+            found = with_more(found, more)
         return behind, found
 
     def _problems_of_role(self, role: Role, profile: Resource) -> list[Told]:
@@ -290,7 +290,7 @@ class _Checking:
             is_allowed = any(fix.includes(one) for fix in allows for one in allows_of(denied))
             yield from (one for each in (profile, *places) for one in rules_of.of_documents(each))
             if denied and not is_allowed and not self._backup(role, profile):
-                yield from reduce(rules.permissions.with_more, allows, denied)
+                yield from reduce(with_more, allows, denied)
 
         is_open = _verdict(of_role) == "can't be known"
         found = in_its_worlds(self._worlds, find)
@@ -314,7 +314,7 @@ class _Checking:
                 if one in by_profile:
                     by_profile[one].append(_unknown_compute(resource, ["its instance profile"]))
             profiles = {one.profile for one in launched}
-            is_open = any(one.rule == CANNOT_BE_KNOWN for one in of_resource)
+            is_open = CANNOT_BE_KNOWN in [one.rule for one in of_resource]
             if is_open and too_many:  # some worlds are not looked at
                 profiles |= self._mentioned(resource) & by_profile.keys()
             if is_open and launched and profiles <= not_ready:
@@ -344,14 +344,14 @@ class _Checking:
         if judgement.decides:
             return [_unknown_compute(resource, judgement.decides)]
         found = judgement.found
-        if any(one.rule == rules.credentials.NO_INSTANCE_PROFILE for one in found):
+        if rules.credentials.NO_INSTANCE_PROFILE in [one.rule for one in found]:
 
             def of_new_role() -> Options:
                 only_if(resource.exists)
                 return self._session_rules.of_new_role(resource.template.stack)
 
             options = self._worlds.in_all(of_new_role)
-            found = rules.permissions.with_more(found, Allow(resource, options=(*options,)))
+            found = with_more(found, Allow(resource, options=(*options,)))
         return found
 
     def _launched(self, resource: Resource) -> list[_Launched]:
@@ -419,7 +419,7 @@ class _Checking:
                 late = [*rules.boot_order.of_compute(self._decisions, compute, may_have)]
                 if late and profile:
                     more = self._session_rules.lacking(may_have, profile)
-                    late = rules.permissions.with_more(late, more)
+                    late = with_more(late, more)
                 yield from late
             if self._with_compute and compute.placements:
                 uses = self._sessions.uses(compute.resource.template.stack, role)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -128,6 +128,10 @@ class Wait(Fix):
     """The actions that the role lacks at boot."""
     options: Options = ()
     """What sessions need besides."""
+
+    def with_more(self, more: Allow) -> Wait:
+        """Return a fix with what sessions need besides."""
+        return replace(self, options=more.options)
 
     def in_python(self, code: Code) -> None:
         """Write the dependencies; in place of a fleet's policy, on one of the role's own.

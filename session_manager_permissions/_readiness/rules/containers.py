@@ -117,7 +117,7 @@ def _of_role(rules: SessionRules, service: Resource, task: Resource) -> Iterator
         fix = allow(role, missing, _OPTION)
         match fixes:
             case [Allow() as more]:
-                fixes = [fix.and_more(more)]
+                fixes = [fix.with_more(more)]
             case _:
                 fixes.insert(0, fix)
     if asked and calls:

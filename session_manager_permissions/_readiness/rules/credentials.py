@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +14,7 @@ from session_manager_permissions._readiness.templates.texts import as_text
 from session_manager_permissions._trust import EC2, Trust, trust
 
 from .kinds import kind_of, launches, unreachable
-from .remedies import AddStatement, Advice, Fix, Set, Writer
+from .remedies import AddStatement, Advice, Allow, Fix, Set, Writer
 from .rule import Told, not_ready
 from .statements import Options, trusted
 
@@ -146,6 +146,10 @@ class GiveProfile(Fix):
     paths: tuple[str, ...]
     options: Options = ()
     """What sessions need besides."""
+
+    def with_more(self, more: Allow) -> GiveProfile:
+        """Return a fix with what sessions need besides."""
+        return replace(self, options=more.options)
 
     def apply(self, to: Writer) -> None:
         """Make the profile, name it, and have the instances wait for its policy."""

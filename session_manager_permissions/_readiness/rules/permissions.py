@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
 
-from .boot_order import Wait
-from .credentials import GiveProfile
 from .kinds import kind_of, unreachable
 from .remedies import Allow, Fix, leave_out
 from .rule import Finding, Told, not_ready
@@ -73,7 +70,7 @@ def _by(lacking: Allow) -> str:
     return f" by its {'policies and its ' if lacking.actions else ''}permissions boundary"
 
 
-def together(found: list[Finding]) -> list[Finding]:
+def as_one(found: list[Finding]) -> list[Finding]:
     """Merge the findings about the channels and the registration into one, and their fixes."""
     found = [one._replace(fixes=_merged(one.fixes)) for one in found]
     fixes = {one.rule: one.fixes for one in found}
@@ -96,22 +93,8 @@ def _merged(fixes: tuple[Fix, ...]) -> tuple[Fix, ...]:
     for fix in fixes:
         if isinstance(fix, Allow):
             key = fix.role, fix.options
-            of_roles[key] = of_roles.get(key, fix).and_more(fix)
+            of_roles[key] = of_roles.get(key, fix).with_more(fix)
     return (*of_roles.values(), *(fix for fix in fixes if not isinstance(fix, Allow)))
-
-
-def with_more(found: list[Finding], more: Allow) -> list[Finding]:
-    """Add what sessions need besides to each fix that gives a role its permissions."""
-
-    def added(fix: Fix) -> Fix:
-        match fix:
-            case Allow():
-                return fix.and_more(more)
-            case GiveProfile() | Wait():
-                return replace(fix, options=more.options)
-        return fix
-
-    return [one._replace(fixes=(*map(added, one.fixes),)) for one in found]
 
 
 def undecided(abilities: dict[str, Ability]) -> Iterator[Told]:

@@ -42,6 +42,10 @@ class Fix:
         """Write it as steps."""
         self.apply(steps)
 
+    def with_more(self, more: Allow) -> Fix:  # noqa: ARG002 # most give a role no permissions
+        """Return a fix that gives a role what another one allows as well, if it gives it any."""
+        return self
+
 
 @dataclass(frozen=True)
 class Advice(Fix):
@@ -199,7 +203,7 @@ class Allow(Fix):
         """Tell whether this fix allows what another one allows besides its `actions`."""
         return {*fix.options, *fix.by_boundary} <= {*self.options, *self.by_boundary}
 
-    def and_more(self, more: Allow) -> Allow:
+    def with_more(self, more: Allow) -> Allow:
         """Return one fix that allows what this one and another allow."""
         actions = dict.fromkeys((*self.actions, *more.actions))
         options = dict.fromkeys((*self.options, *more.options))

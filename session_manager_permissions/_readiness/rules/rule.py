@@ -96,6 +96,11 @@ def _merged(found: list[Finding]) -> Finding:
     )
 
 
+def with_more(found: list[Finding], more: Allow) -> list[Finding]:
+    """Add what sessions need besides to each fix that gives a role its permissions."""
+    return [one._replace(fixes=tuple(fix.with_more(more) for fix in one.fixes)) for one in found]
+
+
 Told: TypeAlias = "Finding | Callable[[], Iterable[Finding]] | str"
 """What is wrong in a world, or a function that finds it with its fixes, which may take long.
 
