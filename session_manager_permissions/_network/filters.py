@@ -226,14 +226,15 @@ def _acl(
 
 def _opened(acl: NetworkAcl, way: AclWay, passes: Callable[[NetworkAcl, AclWay], Fact]) -> AclWay:
     """Return a way that is shut with the numbers between which an entry opens it."""
+
+    def opens(number: int) -> bool:
+        entry = AclEntry(number, way.egress, allows=True, range=PUBLIC, ports=way.ports)
+        return passes(acl._replace(entries=(entry, *acl.entries)), way) is True
+
     denials = {one.number for one in acl.entries if one.egress is way.egress and not one.allows}
     numbers = [*sorted({*denials, LAST_ENTRY + 1}, reverse=True), 0]
-    return next(
-        way._replace(between=(after, before))
-        for before, after in pairwise(numbers)
-        for opens in [AclEntry(before, way.egress, allows=True, range=PUBLIC, ports=way.ports)]
-        if passes(acl._replace(entries=(opens, *acl.entries)), way) is True
-    )
+    bounds = ((after, before) for before, after in pairwise(numbers) if opens(before))
+    return way._replace(between=next(bounds))
 
 
 def _acl_passes(place: Place, peer: Range, acl: NetworkAcl, way: AclWay, *, of_nat: bool) -> Fact:

@@ -62,16 +62,15 @@ class OwnPolicies:
         self, resource: Resource, role: Role, asked: Asked, ability: Ability
     ) -> Answer:
         (action,) = asked.actions
-        of_role, of_account = list[Statement](), list[Statement]()
         there, own = (one.template.stack.account for one in (resource, role.resource))
         is_foreign = not may_be_equal(there, own)
+        found = [*self._statements(resource, role, asked)]
+        # A Deny of the account is one of each of its roles.
+        of_role = [one for about, one in found if about == "role" or not one.allows]
+        of_account = [one for about, one in found if about == "account" or not one.allows]
         if not is_foreign and (resource.type not in KEYS or "KeyPolicy" not in resource.properties):
             # KMS gives a key without a policy one that leaves it to the account as well.
             of_account.append(EVERYTHING)
-        for about, one in self._statements(resource, role, asked):
-            # A Deny of the account is one of each of its roles.
-            of_role += [one] if about == "role" or not one.allows else []
-            of_account += [one] if about == "account" or not one.allows else []
         itself = max(decide(of_role, action, "*").answer, ability.boundary.answer)
         if self._decisions.may_deny(role, asked):
             itself = max(itself, Answer.UNKNOWN)

@@ -135,12 +135,12 @@ class SessionManagerReadiness:
         # Once a finding is acknowledged, CDK goes by the severities of the others alone.
         rule = finding.rule
         is_cause = rule != READY
-        link = [f"# {line}" for line in [more(rule.id)] if is_cause and line]
+        link = more(rule.id) if is_cause else ""
         return cdk.PolicyViolation(
             rule_name=rule.id,
             description=shown(finding.description),
             severity=rule.severity_if(strict=self._strict),
-            fix="\n".join([finding.code] * bool(finding.code) + link),
+            fix="\n".join(filter(None, (finding.code, link and f"# {link}"))),
             rule_metadata={"page": page(rule.id)} if is_cause else None,
             violating_resources=[
                 cdk.PolicyViolatingResource(
