@@ -16,7 +16,7 @@ from session_manager_permissions._readiness.sessions import KEY, Document
 from session_manager_permissions._readiness.templates.functions import entries, listed, mapping
 from session_manager_permissions._readiness.worlds import only_if
 
-from .permissions import allow
+from .permissions import grant
 from .remedies import Advice, Allow, Fix, Set, Writer, leave_out
 from .rule import Finding, warning
 from .statements import Option, Options
@@ -114,7 +114,7 @@ def _of_role(rules: SessionRules, service: Resource, task: Resource) -> Iterator
     if by_deny := [name for name, one in missing.items() if one.decision.answer is deny]:
         fixes.insert(0, leave_out(by_deny, role.resource))
     elif missing:
-        fix = allow(role, missing, _OPTION)
+        fix = grant(role, missing, _OPTION)
         match fixes:
             case [Allow() as more]:
                 fixes = [fix.with_more(more)]

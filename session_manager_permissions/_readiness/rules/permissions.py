@@ -45,7 +45,7 @@ def of_abilities(role: Role, profile: Resource, abilities: dict[str, Ability]) -
     """Find what keeps Session Manager from instances under a profile."""
     missing = _answered(abilities, Answer.IMPLICIT_DENY)
     denied = _answered(abilities, Answer.EXPLICIT_DENY)
-    lacking = allow(role, missing)
+    lacking = grant(role, missing)
     may_not_call = f"{_its_role(role)} is not allowed{_by(lacking)} to call"
     if channels := sorted(missing.keys() & {*_needs.CHANNELS.actions}):
         why = f"{may_not_call} {', '.join(channels)}"
@@ -116,7 +116,7 @@ def _deciding(abilities: dict[str, Ability]) -> str:
 # Fixes -------------------------------------------------------------------------------------------
 
 
-def allow(role: Role, missing: dict[str, Ability], *options: Option) -> Allow:
+def grant(role: Role, missing: dict[str, Ability], *options: Option) -> Allow:
     """Return what allows the missing actions."""
     denied = Answer.IMPLICIT_DENY
     by_policy = tuple(name for name, one in missing.items() if one.identity.answer is denied)
