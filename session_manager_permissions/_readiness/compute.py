@@ -155,7 +155,7 @@ class Launchers:
         found += (one for one in may_launch if self._has_profile(one, one.written))
         for template in self._parts.assembly.templates:
             for name in template.makers:
-                types, made = template.types_made[name], functions.shown(template.made_later[name])
+                types, made = template.types_made[name], functions.quoted(template.made_later[name])
                 if types & {functions.UNKNOWN, *self._read} or _NAMES_A_PROFILE.search(made):
                     found.append(Resource(template, name, {}))
         return found

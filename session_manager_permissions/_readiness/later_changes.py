@@ -14,7 +14,7 @@ from .asked import Asked
 from .parts import NEVER_READ, Matters, Parts, may_be_one_region, types_deployed
 from .policies import ASSOCIATE, decide
 from .scripts import of_written
-from .templates.functions import UNKNOWN, mapping, shown
+from .templates.functions import UNKNOWN, mapping, quoted
 from .templates.model import Resource, may_be_equal
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class LaterChanges:
     def _turning_on(self) -> list[Resource]:
         """What may turn it on: by its type, or because it names the setting or the feature."""
         of_code = [*self._parts.of_types(_CODE), *self._parts.custom, *self._parts.unread_stacks]
-        texts = [f"{one.type} {one.logical_id} {shown(one.written)}" for one in of_code]
+        texts = [f"{one.type} {one.logical_id} {quoted(one.written)}" for one in of_code]
         by_name = compress(of_code, map(_NAMES_IT.search, texts))
         return [*self._parts.of_types(_TURN_ON), *by_name, *self._parts.naming(_SETTING)]
 
@@ -128,7 +128,7 @@ class LaterChanges:
         stacks = self._parts.of_types(NEVER_READ)
         of_any_type = [one for one in stacks if UNKNOWN in types_deployed(one)]
         code = self._parts.of_types(_CODE)
-        return [*of_any_type, *(one for one in code if _ATTACHES.search(shown(one.written)))]
+        return [*of_any_type, *(one for one in code if _ATTACHES.search(quoted(one.written)))]
 
     def by_runbook(self, resource: Resource) -> str:
         """Name what gives instances beside a resource another profile, or policies; "" if none."""
@@ -140,7 +140,7 @@ class LaterChanges:
         known = self._parts.text(found, written)
         is_open = known == UNKNOWN and isinstance(mapping(written).get("Ref"), str)
         is_open = is_open and self._parts.behind(found, written) is None
-        return is_open or _ATTACHES.search(f"{known} {shown(written)}") is not None
+        return is_open or _ATTACHES.search(f"{known} {quoted(written)}") is not None
 
     def stops_agent(self, resource: Resource) -> str:
         """Name what may stop the agent of instances beside a resource; "" if nothing does."""

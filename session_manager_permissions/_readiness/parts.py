@@ -121,7 +121,7 @@ class Parts:
         is not here.
         """
         for macro in resource.template.transforms:
-            return Unknown(f"the macro {functions.shown(macro)}")
+            return Unknown(f"the macro {functions.quoted(macro)}")
         return self._given_to(resource, *self._given)
 
     def given_away(self, resource: Resource) -> Unknown | None:
@@ -316,12 +316,12 @@ def decider(value: object, noun: str, template: Template | None = None) -> str:
         case {"Fn::ImportValue": name} if functions.UNKNOWN not in functions.text(name):
             return f"the import {functions.text(name)!r}"
         case {"Fn::Transform": macro}:
-            return f"the macro {functions.shown(functions.mapping(macro).get('Name', macro))}"
+            return f"the macro {functions.quoted(functions.mapping(macro).get('Name', macro))}"
         case {"Fn::Select": [_, {**source} | [{**source}]]}:
             return decider(source, noun, template)
         case {"Fn::Split": [_, whole]}:
             return decider(whole, noun, template)
-    written = "" if value is None else f" {functions.shown(value)}"
+    written = "" if value is None else f" {functions.quoted(value)}"
     return re.sub("(.{200}).+", r"\1…", f"the {noun}{written}")  # as a script may be long
 
 

@@ -195,7 +195,7 @@ def _of_script(parts: Parts, origin: Resource, script: object, *, is_encoded: bo
         return Scripts(Unknown(f"whether {decider(script, 'user data')} has an activation"))
     encoded = (one["Fn::Base64"] for one in functions.mappings_in(script) if "Fn::Base64" in one)
     commands = "\n".join([known, *(parts.text(origin, one) for one in encoded)])
-    return _read(commands, commands + functions.shown(script))
+    return _read(commands, commands + functions.quoted(script))
 
 
 def of_init(resource: Resource) -> Scripts:

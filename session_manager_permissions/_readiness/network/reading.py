@@ -168,7 +168,7 @@ class Reading:
         found += [(one.template, f"what {one.logical_id!r} makes") for one in modules]
         if self.parts.doubts_ids:
             for one in (*self.parts.custom, *self.parts.unread_stacks):
-                if _ID.search(functions.shown(one.written)):
+                if _ID.search(functions.quoted(one.written)):
                     by = f"what {one.logical_id!r} does by the ids that it is given"
                     found.append((one.template, by))
         return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions import _needs
 from session_manager_permissions._readiness.marks import ALIAS, KEYS, marked
 from session_manager_permissions._readiness.policies import DECRYPT
-from session_manager_permissions._readiness.templates.functions import listed, shown, text
+from session_manager_permissions._readiness.templates.functions import listed, quoted, text
 from session_manager_permissions._readiness.templates.model import Resource, ReturnValue, Template
 
 from .remedies import Advice, Fix, Set
@@ -74,12 +74,12 @@ def of_policy(reader: PolicyReader, policy: Policy) -> Iterator[Finding]:
         for key in named_keys:
             is_no_key = _is_no_key(key, policy.resource)
             if is_no_key and not _is_by_arn_too(key, named_keys, policy.resource.template):
-                why = f"{statement.name} allows kms:Decrypt on {shown(key)}, which grants "
+                why = f"{statement.name} allows kms:Decrypt on {quoted(key)}, which grants "
                 why += "nothing: a policy names a key by its ARN alone, not by an alias or a key id"
                 fix = Advice(
                     "give the key or its alias to the argument encryption_key of "
                     "SessionManagerPermissions instead",
-                    f"name the ARN of the key, and not {shown(key)}, in the Resource of "
+                    f"name the ARN of the key, and not {quoted(key)}, in the Resource of "
                     f"{statement.name}",
                 )
                 yield KEY_NOT_BY_ARN.found(policy.resource, policy.location, why, fix)

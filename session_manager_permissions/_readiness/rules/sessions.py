@@ -314,7 +314,7 @@ class SessionRules:
         group = _own_group(document, name)
         if group is None and name and enforced:
             written = functions.mapping(document.inputs).get("cloudWatchLogGroupName")
-            yield f"whether the log group {functions.shown(written)} has a key"
+            yield f"whether the log group {functions.quoted(written)} has a key"
         elif group is not None and "KmsKeyId" not in group.properties:
             why = f"they enforce encrypted logs, and the log group {group.logical_id!r} has no key"
             fix = Advice(f"give the log group {group.logical_id!r} a KMS key")

@@ -64,8 +64,8 @@ def parts_of_sub(argument: object) -> list[object] | None:
     return parts
 
 
-def shown(value: object) -> str:
-    """Return `value` as a message shows it."""
+def quoted(value: object) -> str:
+    """Return a text in quotation marks, with `…` for what is not known; any other value as JSON."""
     known = text(value)
     return json.dumps(value) if known == UNKNOWN else repr(known.replace(UNKNOWN, "…"))
 

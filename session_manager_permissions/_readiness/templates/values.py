@@ -479,7 +479,7 @@ class Assembly(Files):
                     found = functions.Deployed(among, template).written(known)
                 case (Unresolved() as unknown,) if not functions.maker_in(among):
                     ref = functions.mapping(key).get("Ref")
-                    what = f"parameter {ref!r}" if ref else f"value {functions.shown(key)}"
+                    what = f"parameter {ref!r}" if ref else f"value {functions.quoted(key)}"
                     found = self._entry(among, unknown, f"the {what}")
                     only_if(found is not None or default is not None)
                 case _:
