@@ -244,7 +244,8 @@ def _refuse_wrong_types(grantee: iam.IGrantable, access: Access) -> None:
         raise TypeError(
             "grantee must be a user, a group, a role or another principal that CDK grants to, got "
             f"{described(grantee)}: for a role that exists give "
-            "iam.Role.from_role_name(scope, id, name)"
+            "iam.Role.from_role_name(scope, id, name), and for a permission set an "
+            "iam.ManagedPolicy that it names"
         )
     refuse_no_sequence("instance_arns", access.instance_arns, "a sequence of ARNs")
     refuse_wrong_type("instance_tags", access.instance_tags, Mapping)
