@@ -204,8 +204,8 @@ MORE: Final[dict[str, Change]] = {
         World.uses, NO_ROUTE, networks.BY_VPC, OUT_DENIED),
     **{f"endpoints that are made, and DNS host names off{name}": both(
            never(*BOTH_ENDPOINTS, State="pending"), NO_HOSTNAMES, does)
-       for name, does in (
-           ("", nodes.nothing), (", with DNS rules", networks.dns_rules(networks.ROOT_DOMAIN)))},
+       for name, does in (("", nodes.nothing), (", with DNS rules, in a shut group", both(
+           networks.dns_rules(networks.ROOT_DOMAIN), networks.SHUT)))},
     "no way to S3 by the table": logs_by(S3_GATEWAY | {"RouteTableIds": ["rtb-public"]}),
     "an interface endpoint of S3 alone": logs_by(S3_INBOUND),
     "a gateway endpoint, egress to the VPC alone, and a bucket that can't be read": both(
