@@ -90,9 +90,9 @@ SHARE_OPTIONS: Final = ("SessionManagerFleet", "SessionManagerEndpoints")
 
 SHOWN: Final = {
     "default-host-management": ("default-host-management", "works with the account's role"),
-    "egress-closed": ("path-ssm", "of the security group 'sg-web' lets"),
+    "egress-closed": ("path-ssm", "of the security group 'sg-web' allows"),
     "endpoint-missing": ("path-ssmmessages", "no default route, and no VPC endpoint"),
-    "endpoint-unreachable": ("path-ssm", "of the endpoint 'vpce-ssm' admits"),
+    "endpoint-unreachable": ("path-ssm", "of the endpoint 'vpce-ssm' allows TCP 443 from"),
     "log-group-encryption": ("log-group-encryption", "has no KMS key"),
     "log-to-s3": ("log-to-s3", r"\A  s3:PutObject: implicit deny: no policy of the role"),
     "no-network-path": ("path-ssm", r"\A  the route table .* no VPC endpoint"),

@@ -103,11 +103,11 @@ class SessionManagerEndpoints(Construct):
                 Default: - the private subnets; if there are none, the isolated subnets; else the
                 public subnets.
             security_groups: the security groups of the interface endpoints. No rule is added.
-                Default: - a new one that admits TCP 443 from the CIDR ranges that the app has
-                given the VPC so far.
-            endpoint_policy: `"account"` admits only principals of the stack's account to the
-                endpoints that this construct makes.
-                Default: - no policy: AWS then admits everyone.
+                Default: - a new one that allows inbound TCP 443 from the CIDR ranges that the app
+                has given the VPC so far.
+            endpoint_policy: with `"account"`, the endpoints that this construct makes allow only
+                principals of the stack's account.
+                Default: - no policy: the default endpoint policy allows all principals.
             encryption_key: the KMS key that encrypts session data, or an alias of it.
                 Default: - none: no endpoint of `kms`.
             allow_registration: as in `SessionManagerPermissions`; it changes nothing here.
@@ -376,9 +376,9 @@ def _route_table(subnet: ec2.ISubnet) -> str | None:
 
 
 def _group_for_vpc(scope: Construct, vpc: ec2.IVpc, nodes: list[IConstruct]) -> ec2.SecurityGroup:
-    """Return a security group that admits TCP 443 from the VPC, and lets nothing out.
+    """Return a security group that allows inbound TCP 443 from the VPC, and no outbound traffic.
 
-    CDK's own VPC constructs know the first range of a VPC alone. The others are in `nodes`.
+    CDK's own VPC constructs know only the first CIDR range of a VPC. The others are in `nodes`.
     """
     group = cdk.aws_ec2.SecurityGroup(
         scope,

@@ -16,9 +16,9 @@ ALL_PORTS: Final = (0, 65535)
 REQUESTS: Final = (HTTPS, HTTPS)
 """The first and the last port that requests go to."""
 ANSWERS: Final = (1024, 65535)
-"""The first and the last port that answers may come back to: a NAT gateway uses all of these."""
+"""The first and the last port of return traffic: a NAT gateway uses all of these."""
 ANSWERS_BY_DEFAULT: Final = (32768, 65535)
-"""The first and the last port that Linux and Windows use by default for answers to an instance.
+"""The first and the last ephemeral port that Linux and Windows use by default.
 
 https://docs.aws.amazon.com/vpc/latest/userguide/custom-network-acl.html#nacl-ephemeral-ports
 """
@@ -38,7 +38,7 @@ class Service(NamedTuple):
 
     name: str
     region: str = ""
-    """Its region, if that is another one than the compute's."""
+    """Its region, if it differs from the region of the compute."""
 
     def __str__(self) -> str:
         """Return what a message calls it."""
@@ -46,7 +46,7 @@ class Service(NamedTuple):
 
 
 S3: Final = Service("s3")
-"""The one whose public addresses AWS has in a prefix list, which rules and routes can name."""
+"""The service with an AWS managed prefix list of its addresses, which rules and routes can name."""
 
 ELSEWHERE: Final = {
     "CarrierGatewayId": "carrier gateway",
@@ -90,7 +90,7 @@ def names_amazon(servers: Collection[str], block: object) -> bool:
 
 
 def admits_https(protocol: object, low: object, high: object) -> bool | None:
-    """Whether a security group's rule lets TCP 443 pass; None where its numbers can't be read."""
+    """Whether a security group rule allows TCP 443; None if its port numbers can't be read."""
     if str(protocol) == "-1":
         return True
     if str(protocol).lower() not in {"tcp", "6"}:
@@ -104,5 +104,5 @@ def admits_https(protocol: object, low: object, high: object) -> bool | None:
 
 
 def number(value: object) -> int | None:
-    """Return a number; None for one that begins with 0, which YAML may take for an octal one."""
+    """Return a number; None if it begins with 0, as YAML may read it as an octal number."""
     return int(str(value)) if re.fullmatch("0|[1-9][0-9]{0,8}", str(value)) else None

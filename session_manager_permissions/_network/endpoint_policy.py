@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from .ec2 import Service
 
 NOBODY: Final = Placement(None)
-"""The caller of whom nothing is known."""
+"""Stands for a caller about which nothing is known."""
 
 
 def of_service(service: Service, calls: Iterable[str]) -> tuple[str, ...]:
-    """Return the calls that are of a service."""
+    """Return the calls that go to a service, of those given."""
     return tuple(one for one in calls if one.startswith(f"{service.name}:"))
 
 
 def policy_allows(endpoint: Endpoint, calls: Iterable[str], caller: Placement = NOBODY) -> Fact:
-    """Whether the policy of an endpoint allows what the agent asks its service for.
+    """Whether the policy of an endpoint allows the agent's calls to its service.
 
     Args:
         endpoint: the endpoint.
         calls: what the agent calls, of this service and of others.
-        caller: who asks, and for what. Default: - that is not known, and only what is said of
-            every principal and every resource is certain
+        caller: who makes the calls, and on which resources. Default: - not known. Then only
+            statements about every principal and every resource are certain
     """
     if endpoint.policy is None:
         return True
@@ -48,7 +48,7 @@ def policy_allows(endpoint: Endpoint, calls: Iterable[str], caller: Placement = 
 
 
 def answers_of(endpoint: Endpoint, calls: Iterable[str], caller: Placement) -> dict[str, Answer]:
-    """Return what the policy of an endpoint says to each call of its service.
+    """Return whether the policy of an endpoint allows each of the calls to its service.
 
     https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-access.html
     """
@@ -65,7 +65,7 @@ def answers_of(endpoint: Endpoint, calls: Iterable[str], caller: Placement) -> d
 
 
 def _of_owner(context: RequestContext, called: CalledOn) -> RequestContext:
-    """Add to the context of a call who owns the resource that it is on, if that is known."""
+    """Add the owner of a call's resource to the context of the call, if it is known."""
     if called.account is None:
         return context
     known = {"aws:ResourceAccount": called.account}
@@ -80,7 +80,7 @@ def _of_owner(context: RequestContext, called: CalledOn) -> RequestContext:
 def _is_about(endpoint: Endpoint, role: str, statement: Mapping[str, Any]) -> bool | None:
     """Whether a statement is about everybody, the account, or the role.
 
-    To a gateway endpoint, the account stands for its root user alone.
+    In the policy of a gateway endpoint, the account stands for its root user alone.
     https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-s3.html
     """
     principal = statement.get("Principal")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Unknown:
-    """A fact that is not known. Two that are equal are one fact: both are yes, or both are no."""
+    """A fact that is not known. Equal instances are the same fact: both are yes, or both are no."""
 
     decides: str
     """What decides it, as a noun of a message: "the parameter 'VpcId'"."""
@@ -19,7 +19,7 @@ class Unknown:
 
 @dataclass(frozen=True)
 class UnknownValue(Unknown):
-    """A value that is not known. Two that are equal stand for one value, however each is named."""
+    """A value that is not known. Equal instances are the same value, whatever their names."""
 
     decides: str = field(compare=False)
     value: Hashable
@@ -44,7 +44,7 @@ def all_of(facts: Iterable[Fact]) -> Fact:
 
 
 def _settled(facts: Iterable[Fact], *, by: bool) -> Fact:
-    """The facts together: `by` if one is `by`, else the first unknown one, else the opposite."""
+    """Combine facts: `by` if one of them is `by`, else the first unknown fact, else not `by`."""
     opposite: Fact = not by
     found = opposite
     for fact in facts:

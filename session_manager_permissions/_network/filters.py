@@ -1,4 +1,4 @@
-"""What security groups and network ACLs let pass of TCP 443."""
+"""Whether security groups and network ACLs allow TCP 443."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ if TYPE_CHECKING:
 
     from .model import Endpoint, NetworkAcl, Peer, Range, Reference, Rule, Subnet
 
-WHICH_SUBNET: Final = "which of its subnets an endpoint is reached in"
-"""What decides where only some of the subnets can be reached.
+WHICH_SUBNET: Final = "the subnet in which the agent reaches the endpoint"
+"""What decides if only some of an endpoint's subnets can be reached.
 
-The agent tries each address that DNS gives it, and DNS gives it those of all subnets.
+DNS returns the addresses in all subnets, and the agent tries each address.
 """
 
 _NEGLIGIBLE: Final = 0.01
-"""If less than this part of the ports is denied, the agent tries again from another port."""
+"""A smaller share of denied ports does not matter, as the agent tries again from another port."""
 
 
 class End(NamedTuple):
     """The other end of a connection."""
 
     ranges: tuple[Range, ...]
-    """Where its addresses may be."""
+    """The ranges of its addresses."""
     groups: tuple[Reference, ...] = ()
     """Its security groups."""
     service: str = ""
-    """The service whose public addresses these are, if they are."""
+    """The service whose public addresses are the ranges; empty if they are not a service's."""
 
 
 def leaves(place: Place) -> Path:
-    """Whether the security groups of the compute let TCP 443 out to anything at all."""
+    """Whether the security groups of the compute allow outbound TCP 443 to any destination."""
     return place.once("leaves", place.groups, _uses_ipv6(place), judge=_leaves)
 
 
@@ -55,43 +55,43 @@ def _leaves(place: Place) -> Path:
     facts = [all_of((one, six if peer == "ipv6" else not _stays(peer))) for peer, one in rules]
     if any_of([*facts, *unseen]) is not False:
         return OPEN
-    why = f"no rule of {place.named(place.groups)} lets TCP 443 out"
+    why = f"no outbound rule of {place.named(place.groups)} allows TCP 443"
     return Path((Problem(verdicts.EGRESS_CLOSED, why),))
 
 
 def let_out(place: Place, to: str, end: End) -> Path:
-    """What the security groups of the compute let out.
+    """Whether the security groups of the compute allow outbound TCP 443 to a destination.
 
     Args:
         place: where the compute is.
         to: the destination as a message names it, such as "public addresses".
-        end: where it goes.
+        end: the destination.
     """
 
     def problem() -> Problem:
         groups = place.named(place.groups)
-        why = f"no rule of {groups} lets TCP 443 out to the {to} of {OF_SERVICES}"
+        why = f"no outbound rule of {groups} allows TCP 443 to the {to} of {OF_SERVICES}"
         return Problem(verdicts.EGRESS_CLOSED, why)
 
     return unless(_passes(place, place.groups, "outbound", end), problem)
 
 
 def lets_out_of_vpc(place: Place, destination: IPv4Network) -> bool:
-    """Whether the security groups of the compute may let TCP 443 out of the VPC to a range."""
+    """Whether the security groups may allow TCP 443 to addresses of a range outside the VPC."""
     rules, unseen = _rules_of(place, place.groups, "outbound")
     return bool(unseen) or any(_is_beyond(place, one.peer, destination) for one in rules)
 
 
 def _is_beyond(place: Place, peer: Peer, destination: IPv4Network) -> bool:
     if isinstance(peer, GroupPeer):
-        return peer.group not in place.groups  # another one may be of a VPC that is peered
+        return peer.group not in place.groups  # another group may be in a peered VPC
     if not isinstance(peer, IPv4Network):
         return peer != "ipv6"
     return peer.overlaps(destination) and not (_stays(peer) or is_within(peer, place.vpc.ranges))
 
 
 def _stays(peer: Peer) -> bool:
-    """Whether a rule lets out to addresses of the compute itself alone, as to 127.0.0.1/32.
+    """Whether a rule allows traffic only to the compute itself, such as to 127.0.0.1/32.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-securitygroup.html
     """
@@ -99,14 +99,14 @@ def _stays(peer: Peer) -> bool:
 
 
 def let_in(place: Place, endpoint: Endpoint) -> Path:
-    """What the security groups of an endpoint let in from the compute."""
+    """Whether the security groups of an endpoint allow inbound TCP 443 from the compute."""
     subnet = place.subnet
     groups = place.groups_or_default(endpoint.groups)
 
     def problem() -> Problem:
         why = (
-            f"no rule of {place.named(groups)} of the endpoint {endpoint.name!r} admits TCP 443 "
-            f"from {place.named(place.groups)} or the subnet {subnet.name!r}"
+            f"no inbound rule of {place.named(groups)} of the endpoint {endpoint.name!r} allows "
+            f"TCP 443 from {place.named(place.groups)} or the subnet {subnet.name!r}"
         )
         return Problem(verdicts.ENDPOINT_UNREACHABLE, why, endpoint.id, fault=verdicts.GROUPS)
 
@@ -115,7 +115,7 @@ def let_in(place: Place, endpoint: Endpoint) -> Path:
 
 
 def _passes(place: Place, groups: tuple[Reference, ...], side: _Side, end: End) -> Fact:
-    """Whether security groups let TCP 443 pass to or from every address of an end.
+    """Whether security groups allow TCP 443 to or from every address of the other end.
 
     The rules of all groups count together. A rule that names a group covers the addresses of all of
     its members.
@@ -135,7 +135,7 @@ def _all_pass(place: Place, groups: tuple[Reference, ...], side: _Side, end: End
 
 
 def _rules_of(place: Place, groups: tuple[Reference, ...], side: _Side) -> _Rules:
-    """The rules of security groups together, and what decides whether they have more."""
+    """Return the rules of all security groups, and what decides whether there are more rules."""
     rules: list[Rule] = []
     unseen: list[Unknown] = []
     for reference in groups:
@@ -150,7 +150,7 @@ def _rules_of(place: Place, groups: tuple[Reference, ...], side: _Side) -> _Rule
 
 
 def _admitted(place: Place, found: _Rules, range_: Range, end: End) -> Fact:
-    """Whether rules let every address of a range pass; several may only do so together."""
+    """Whether rules allow every address of a range. Several rules may cover it together."""
     rules, unseen = found
     facts = [*(all_of((exists, _admits(place, peer, range_, end))) for peer, exists in rules)]
     fact = any_of([*facts, *unseen])
@@ -174,24 +174,24 @@ def _admits(place: Place, peer: Peer, range_: Range, end: End) -> Fact:
 
 
 def _uses_ipv6(place: Place) -> Fact:
-    """Whether the agent uses IPv6, so that a rule of IPv6 matters. By default, it uses IPv4."""
+    """Whether the agent uses IPv6, so that an IPv6 rule matters. By default, it uses IPv4."""
     return place.subnet.ipv6 is not False and Unknown("whether the agent uses IPv6")
 
 
 def acl_to(place: Place, subnet: Subnet, to: Range = PUBLIC, *, of_nat: bool = False) -> Path:
-    """What the network ACL of a subnet lets pass to public addresses, or to a range, and back.
+    """Whether the network ACL of a subnet allows TCP 443 to a range, and the return traffic.
 
     Args:
         place: where the compute is.
         subnet: the subnet.
-        to: the range.
+        to: the range. Default: - public addresses.
         of_nat: whether a NAT gateway makes the connection, and not an instance.
     """
     return _acl(place, subnet, to, REQUESTS, ANSWERS, of_nat=of_nat)
 
 
 def acls_between(place: Place, subnet: Subnet, other: Subnet) -> Path:
-    """What network ACLs let pass from a subnet to another, and back."""
+    """Whether the network ACLs of two subnets allow TCP 443 from one to the other."""
     if subnet is other:
         return OPEN
     near, far = acl_to(place, subnet, other.range), acl_from(place, other, subnet)
@@ -199,7 +199,7 @@ def acls_between(place: Place, subnet: Subnet, other: Subnet) -> Path:
 
 
 def acl_from(place: Place, subnet: Subnet, other: Subnet, *, of_nat: bool = False) -> Path:
-    """What the network ACL of a subnet lets in from another subnet, and back."""
+    """Whether the network ACL of a subnet allows TCP 443 from another subnet, and the responses."""
     return _acl(place, subnet, place.address_in(other), ANSWERS, REQUESTS, of_nat=of_nat)
 
 
@@ -216,8 +216,8 @@ def _acl(
     facts = {way: passes(acl, way) for way in ways}
 
     def problem() -> Problem:
-        why = f"the network ACL {acl.name!r} of the subnet {subnet.name!r} does not let TCP 443 or "
-        why += "the answers to it pass"
+        why = f"the network ACL {acl.name!r} of the subnet {subnet.name!r} does not allow TCP 443 "
+        why += "or the return traffic"
         shut = tuple(_opened(acl, way, passes) for way, fact in facts.items() if fact is not True)
         return Problem(verdicts.NO_NETWORK_PATH, why, acls=(AclFault(subnet.id, peer, shut),))
 
@@ -225,7 +225,7 @@ def _acl(
 
 
 def _opened(acl: NetworkAcl, way: AclWay, passes: Callable[[NetworkAcl, AclWay], Fact]) -> AclWay:
-    """Return a way that is shut with the numbers between which an entry opens it."""
+    """Return a closed direction with the numbers between which a new entry opens it."""
 
     def opens(number: int) -> bool:
         entry = AclEntry(number, way.egress, allows=True, range=PUBLIC, ports=way.ports)
@@ -238,9 +238,9 @@ def _opened(acl: NetworkAcl, way: AclWay, passes: Callable[[NetworkAcl, AclWay],
 
 
 def _acl_passes(place: Place, peer: Range, acl: NetworkAcl, way: AclWay, *, of_nat: bool) -> Fact:
-    """What the first entry that matches says, of all ports and of all addresses.
+    """Whether the entries of a network ACL allow a direction. The first match for a port decides.
 
-    The answer is yes if all ports that are used by default pass, and no if no port passes.
+    The answer is yes if all ports that are used by default are allowed, and no if none is.
     """
     first, last = way.ports
     used = first if of_nat or way.ports == REQUESTS else ANSWERS_BY_DEFAULT[0]
@@ -263,7 +263,7 @@ def _acl_passes(place: Place, peer: Range, acl: NetworkAcl, way: AclWay, *, of_n
 
 
 def _first_matches(place: Place, entries: list[AclEntry], peer: Range) -> set[bool]:
-    """Whether the first entry that matches an address allows it, for all addresses of a range."""
+    """Return what the first matching entry decides, over all addresses of a range."""
     left, said = place.blocks(peer), set[bool]()
     for entry in entries:
         if place.covers(entry.range, peer) is True:

@@ -32,8 +32,8 @@ class Judge:
 
         Args:
             network: the network.
-            cautious: the same network, in which an id may be that of any part; None if ids are
-                certain. A path is closed only if it is closed in that network too.
+            cautious: the same network, in which an id may stand for any part; None if ids are
+                certain. A path is closed only if it is closed in this network too.
             memory: remembers what was judged. Default: - a memory for a network that never changes.
         """
         self._network = network
@@ -43,7 +43,8 @@ class Judge:
     def judge(self, placements: Iterable[Placement], services: tuple[Service, ...]) -> PathVerdict:
         """Judge all places that compute may be in.
 
-        The verdict has the problems of the first place that has any, and what decides on any place.
+        The verdict has the problems of the first place that has problems, and the deciders of all
+        places.
 
         Args:
             placements: each place that the compute may be in; at least one.
@@ -55,19 +56,19 @@ class Judge:
         return PathVerdict(closed[0] if closed else {}, unknown(*decides).decides)
 
     def lets_out(self, placement: Placement, *, public: bool) -> bool:
-        """Whether the groups of compute may let TCP 443 out to public addresses, or its subnet."""
+        """Whether the security groups may allow TCP 443 to public addresses, or to the subnet."""
         place = Place(self._network, placement, self._memory)
         return not let_out(place, "", End((PUBLIC if public else place.subnet.range,))).problems
 
     def shut_by_acls(
         self, placement: Placement, services: tuple[Service, ...], made: Mapping[Service, Hashable]
     ) -> list[verdicts.AclFault]:
-        """Return what network ACLs have to let pass where all else on the way is open.
+        """Return what network ACLs must allow, if everything else on the path is open.
 
         Args:
             placement: where the compute is.
             services: the services that it has to reach.
-            made: those for which endpoints are made, each with the subnet of its endpoint.
+            made: the services that get an endpoint, each with the subnet of its endpoint.
         """
         place = Place(self._network, placement, self._memory)
         subnet, vpc, open_ = place.subnet, place.vpc, Unknown("what is open")
@@ -96,7 +97,7 @@ class Judge:
         paths, ways = dict[Service, Path](), dict[Service | None, Path]()
         for service in services:
             own = place.vpc.endpoints(service) or place.vpc.zones(service)
-            # All services to which only public addresses lead have one way.
+            # All services that are reached by public addresses alone share one path.
             called = service if own or service == S3 else None
             ways[called] = ways.get(called) or _path(place, service)
             paths[service] = ways[called]
@@ -107,7 +108,7 @@ class Judge:
 
 
 def _path(place: Place, service: Service) -> Path:
-    """The way from a place to a service."""
+    """The path from a place to a service."""
     path = _by_name(place, service)
     if path != OPEN and (none_leaves := leaves(place)).problems:
         path = Path((*none_leaves.problems, *_by_name(place.let_out, service).problems))
@@ -121,7 +122,7 @@ def _path(place: Place, service: Service) -> Path:
 
 
 def _by_name(place: Place, service: Service) -> Path:
-    """The way to where the service's public name leads: an endpoint, else public addresses."""
+    """The path to what the service's public name resolves to: an endpoint or public addresses."""
     if place.lacks:
         return unknown(place.lacks)
     *maybe, (_, path) = _candidates(place, service)
@@ -134,15 +135,15 @@ def _by_name(place: Place, service: Service) -> Path:
         closed = vpc.complete is True and all(way.problems for way in ways)
         if not closed:
             return unknown(*(one.decides for one in doubts((vpc.complete, vpc.resolver))))
-        # What closes the path by Amazon's resolver is told first.
+        # The problems of the path that Amazon's resolver leads to are reported first.
         return path if path.problems else ways[-1]
     return path
 
 
 def _candidates(place: Place, service: Service) -> Iterator[tuple[Fact, Path]]:
-    """Yield the ways to which the service's name may lead, each with whether it does.
+    """Yield the paths that the service's name may lead to, each with whether it leads there.
 
-    The first one to which it leads counts. The last one is the first that is certain.
+    The first path that the name leads to counts. The last path yielded is certain.
     """
     vpc = place.vpc
     endpoints = {one.id: one for one in vpc.endpoints(service) if not one.gateway}
@@ -150,7 +151,7 @@ def _candidates(place: Place, service: Service) -> Iterator[tuple[Fact, Path]]:
     for one in leading:
         fact = resolves(one, vpc)
         led_to = endpoints.get(one.endpoint) if isinstance(one, Zone) else one
-        open_ = f"where the hosted zone {one.name!r} leads"
+        open_ = f"where the records of the hosted zone {one.name!r} lead"
         yield fact, _by_endpoint(place, led_to) if led_to else unknown(open_)
         if fact is True:
             return
@@ -161,7 +162,7 @@ def _candidates(place: Place, service: Service) -> Iterator[tuple[Fact, Path]]:
 
 
 def _by_route(place: Place, service: Service) -> Path:
-    """The way to the service's public addresses."""
+    """The path to the service's public addresses."""
     vpc = place.vpc
     path = out_of(place, place.placement.subnet, place.public_address)
     if path.problems:  # without a route the security groups do not matter
@@ -176,12 +177,12 @@ def _by_route(place: Place, service: Service) -> Path:
     if path.problems and (others := [*elsewhere(place, place.subnet)]):
         return unknown(*others)
     if not path.problems and vpc.dns_support is not True:
-        return unknown(f"what resolves names in the VPC {vpc.name!r} without DNS support")
+        return unknown(f"which DNS server the VPC {vpc.name!r} uses without DNS support")
     return path
 
 
 def _explained(place: Place, problem: Problem, service: Service) -> Path:
-    """What is missing where no route leads out: an endpoint, or the name of one."""
+    """Explain a path that no route opens: an endpoint is missing, or its private DNS name."""
     vpc = place.vpc
     for one in vpc.endpoints(service):
         if not one.gateway and one.exists is True and resolves(one, vpc) is False:
@@ -198,25 +199,25 @@ def _explained(place: Place, problem: Problem, service: Service) -> Path:
 
 
 def _released(place: Place, service: Service) -> Path:
-    """What the security groups of the compute let out to the service's public addresses."""
+    """Whether the compute's security groups allow TCP 443 to the service's public addresses."""
     named = service.name if service == S3 else ""
     return let_out(place, "public addresses", End((PUBLIC,), service=named))
 
 
 def resolves(one: Endpoint | Zone, vpc: Vpc) -> Fact:
-    """Whether Amazon's resolver leads a service's public name to an endpoint, or by a zone."""
+    """Whether Amazon's resolver answers a service's public name by an endpoint or a hosted zone."""
     private = True if isinstance(one, Zone) else one.private_dns
     return all_of((one.exists, private, vpc.dns_support, vpc.dns_hostnames))
 
 
 def _by_endpoint(place: Place, endpoint: Endpoint) -> Path:
-    """The way where the service's name leads to an interface endpoint."""
+    """The path through an interface endpoint, to which the service's name leads."""
     own = place.subnet
     subnets = [place.network.subnets.get(one) for one in endpoint.subnets]
     nowhere = Unknown(f"the subnets of the endpoint {endpoint.name!r}")
     ranges = tuple(one.range if one else nowhere for one in subnets) or (nowhere,)
-    # A subnet that is not seen may have any network ACL of the VPC. It may also be that of the
-    # compute, within which no ACL applies, so the path is never closed.
+    # A subnet that is not known may have any network ACL of the VPC. It may also be the subnet of
+    # the compute, within which no ACL applies, so the path is never closed.
     anywhere = subnets and all(
         acls_between(place, own, SOME_SUBNET._replace(acl=acl)) == OPEN
         for acl in (() if all(subnets) else (None, *place.vpc.acls))
@@ -234,7 +235,7 @@ def _by_endpoint(place: Place, endpoint: Endpoint) -> Path:
 
 
 def _in_any(paths: list[Path]) -> list[Path]:
-    """The ways to the subnets of an endpoint, of which one that is not closed may be enough."""
+    """The paths to the subnets of an endpoint. One path that is not closed may be enough."""
     if all(path.problems for path in paths):
         return paths
     return [unknown(WHICH_SUBNET) if path.problems else path for path in paths]

@@ -1,4 +1,4 @@
-"""The parts of a network, with what decides whether TCP 443 reaches a service."""
+"""The parts of a network that decide whether TCP 443 reaches a service."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ TO_OPEN: Final = (
 )
 """What the agent calls to open a session."""
 TO_LOG: Final = (*_needs.WRITE_LOG, *_needs.log_objects("*", "", other_account=False).actions)
-"""What the agent calls to log one. If that is denied, the session works and its log is lost."""
+"""What the agent calls to log a session. If it is denied, the session works and its log is lost."""
 
 IF_ENFORCED: Final = {"s3": "s3:GetEncryptionConfiguration", "logs": "logs:DescribeLogGroups"}
-"""What the agent calls besides to open a session where encrypted logs are enforced, by service."""
+"""What the agent also calls to open a session if encrypted logs are enforced, by service."""
 
 
 def calls_to_log(*, streams: bool) -> tuple[str, ...]:
-    """Return what the agent calls to log a session: to stream it, it first lists the log groups."""
+    """Return what the agent calls to log a session. To stream a log, it first lists log groups."""
     return (*TO_LOG, IF_ENFORCED["logs"]) if streams else TO_LOG
 
 
@@ -64,13 +64,13 @@ class Rule(NamedTuple):
 
 
 class SecurityGroup(NamedTuple):
-    """What a security group lets pass of TCP 443."""
+    """The rules of a security group that allow TCP 443."""
 
     name: str
     inbound: Iterable[Rule] = ()
     outbound: Iterable[Rule] = ()
     complete: Fact = True
-    """Whether these are all of its rules."""
+    """Whether all of its rules are known."""
 
 
 LETS_ALL_OUT: Final = SecurityGroup("", outbound=(Rule(IPv4Network("0.0.0.0/0")),))
@@ -88,7 +88,7 @@ class AclEntry(NamedTuple):
 
 
 class NetworkAcl(NamedTuple):
-    """A network ACL. What no entry lets pass is dropped."""
+    """A network ACL. It denies what no entry allows."""
 
     name: str
     entries: tuple[AclEntry, ...]
@@ -105,7 +105,7 @@ class Endpoint(NamedTuple):
     gateway: bool = False
     """True for a gateway endpoint, which is in route tables; False for an interface endpoint."""
     private_dns: Fact = False
-    """Whether, in the VPC, the service's public name leads to it, DNS attributes aside."""
+    """Whether the service's public name leads to it, if the DNS attributes of the VPC are on."""
     ipv4: Fact = True
     """Whether its names have IPv4 addresses, which agents use by default."""
     subnets: tuple[Reference, ...] = ()
@@ -119,7 +119,7 @@ class Endpoint(NamedTuple):
     region: str | None = None
     """The region of the service, as the policy writes it; None if it is not known."""
     context: RequestContext = EACH_CALL
-    """What else is known of the condition keys of the calls of a role through it."""
+    """The other condition keys that are known of a role's calls through it."""
 
 
 class Zone(NamedTuple):
@@ -158,13 +158,13 @@ class Vpc(NamedTuple):
     endpoints: OfService[Endpoint] = by_service()
     zones: OfService[Zone] = by_service()
     complete: Fact = True
-    """Whether these are all of its endpoints."""
+    """Whether all of its endpoints are known."""
     acls: Iterable[NetworkAcl | Unknown] = ()
     """The network ACLs that its subnets may have, besides the default one as it is made."""
     internet_gateways: Iterable[tuple[Reference, Fact]] = ()
-    """Each with whether it is attached."""
+    """Its internet gateways, each with whether it is attached."""
     answers: tuple[tuple[Reference, Route], ...] = ()
-    """The routes of what comes in by an internet gateway, where they lead out of the way."""
+    """The routes of the internet gateways' route tables that divert inbound traffic."""
     default_group: Hashable = None
 
 
@@ -181,10 +181,10 @@ class Subnet(NamedTuple):
     table: Reference = None
     """Its route table, which is the VPC's main one if it has none of its own."""
     acl: NetworkAcl | Unknown | None = None
-    """Its network ACL; None where that lets everything pass, as the default one does."""
+    """Its network ACL; None if it allows everything, as the default network ACL does."""
     blocked: str = "off"
-    """What VPC Block Public Access does here: `off`, `block-ingress`, which lets NAT gateways out,
-    or `block-bidirectional`."""
+    """The mode of VPC Block Public Access: `off`, `block-ingress`, which lets NAT gateways work, or
+    `block-bidirectional`."""
     zones: tuple[Hashable, ...] = ()
     """The name and the id of its Availability Zone, as far as they are known."""
 
@@ -198,7 +198,7 @@ class Route(NamedTuple):
 
     destination: Destination
     leads: Leads
-    """`nowhere` is a blackhole; `elsewhere` is out of the VPC by a way that can't be seen."""
+    """`nowhere` is a blackhole; `elsewhere` is a target whose further path is not known."""
     target: Reference = None
     name: str = ""
     """The target as a noun of a message: "the transit gateway 'tgw-1'"."""
@@ -208,10 +208,10 @@ class RouteTable(NamedTuple):
     """A route table."""
 
     name: str
-    """Empty for the main one of a VPC, which no template names."""
+    """Empty for the main route table of a VPC, which no template names."""
     routes: tuple[Route, ...] = ()
     complete: Fact = True
-    """Whether these are all of its routes."""
+    """Whether all of its routes are known."""
 
 
 class NatGateway(NamedTuple):
@@ -220,11 +220,11 @@ class NatGateway(NamedTuple):
     name: str
     vpc: Reference
     subnet: Reference | None
-    """None of a regional one, which is in no subnet."""
+    """None for a regional NAT gateway, which is in no subnet."""
     public: Fact = True
     available: Fact = True
     zones: tuple[Hashable, ...] | None = None
-    """The names and ids of the Availability Zones that a regional one serves; None: all zones."""
+    """The names and ids of the Availability Zones that a regional NAT gateway serves; None: all."""
 
 
 @dataclass(eq=False)
@@ -244,7 +244,7 @@ class CalledOn(NamedTuple):
     action: str
     arn: str
     account: str | None = None
-    """The account that owns it, if that is known, as policies write it."""
+    """The account that owns it, as policies write it; None if it is not known."""
 
 
 class Placement(NamedTuple):
@@ -254,15 +254,15 @@ class Placement(NamedTuple):
     groups: tuple[Reference, ...] = ()
     """Its security groups; none stands for the VPC's default group."""
     public_address: Fact | None = None
-    """Whether it is given a public IPv4 address; None where the subnet decides."""
+    """Whether it gets a public IPv4 address at launch; None if the subnet decides."""
     elastic_address: Fact = False
     """Whether it gets an Elastic IP address."""
     changed_by: str = ""
-    """What may give the compute another path than the judged one, as a noun of a message."""
+    """What may give the compute a second path, which is not judged, as a noun of a message."""
     address: IPv4Network | None = None
-    """Its private address, if it is known and any rule is about less than the subnet."""
+    """Its private address, if it is known and a rule covers only a part of the subnet."""
     principal: str = ""
-    """The ARN of the role that makes its calls, if that is known."""
+    """The ARN of the role that makes its calls, if it is known."""
     resources: tuple[CalledOn, ...] = ()
     """The resources of its calls, as far as they are known, such as that of `s3:PutObject`."""
     calls: tuple[str, ...] = (*TO_OPEN, *TO_LOG)

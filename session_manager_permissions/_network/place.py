@@ -33,7 +33,7 @@ _Judged = TypeVar("_Judged")
 
 
 def missing(reference: Reference, kind: str) -> str:
-    """Say in words what is not known, if the part that is referred to is not in the network."""
+    """Name a part of the network that is referred to and not known, for a message."""
     if isinstance(reference, Unknown):
         return reference.decides
     return f"the {kind} {reference!r}" if isinstance(reference, str) else f"the {kind}"
@@ -46,12 +46,12 @@ def may_be_public(network: IPv4Network) -> bool:
 
 
 def is_one_address(block: Range) -> bool:
-    """Whether it is a single address. A service has several, which DNS gives the agent by turns."""
+    """Whether it is a single address. A service has several, and DNS returns them in turn."""
     return isinstance(block, IPv4Network) and block.num_addresses == 1
 
 
 def without(blocks: Iterable[IPv4Network], taken: IPv4Network) -> list[IPv4Network]:
-    """Return what is left of blocks of addresses without those of another."""
+    """Return the parts of CIDR blocks that another block does not cover."""
     left: list[IPv4Network] = []
     for block in blocks:
         if block != taken and taken.subnet_of(block):
@@ -62,7 +62,7 @@ def without(blocks: Iterable[IPv4Network], taken: IPv4Network) -> list[IPv4Netwo
 
 
 _PUBLIC_BLOCKS: Final = reduce(without, _NOT_PUBLIC, [PUBLIC])
-"""The blocks of addresses of which a service may have some."""
+"""The CIDR blocks that may hold addresses of a service."""
 
 
 class Place:
@@ -75,7 +75,7 @@ class Place:
         subnet = network.subnets.get(placement.subnet)
         vpc = network.vpcs.get(subnet.vpc) if subnet else None
         self.lacks = ""
-        """What decides on its subnet or its VPC, if that is not in the network."""
+        """Names its subnet or its VPC, if the network does not have it; else empty."""
         if subnet is None:
             self.lacks = missing(placement.subnet, "subnet")
         elif vpc is None:
@@ -85,7 +85,7 @@ class Place:
         self.groups = self.groups_or_default(placement.groups)
 
     def once(self, *key: Hashable, judge: Callable[[Place], _Judged]) -> _Judged:
-        """Judge a part of the way once for all places for which the key is equal.
+        """Judge a part of the path once for all places with an equal key.
 
         Args:
             key: what the part depends on, besides the network.
@@ -97,11 +97,11 @@ class Place:
         )
 
     def groups_or_default(self, groups: tuple[Reference, ...]) -> tuple[Reference, ...]:
-        """Security groups, or the VPC's default one where there are none."""
+        """The security groups, or the VPC's default security group if there are none."""
         return groups or (self.vpc.default_group,)
 
     def named(self, groups: tuple[Reference, ...]) -> str:
-        """Security groups as a sentence names them."""
+        """Name security groups, for a message."""
         known: list[SecurityGroup | None] = [self.network.groups.get(one) for one in groups]
         names = [repr(group.name) for group in known if group]
         if not names:
@@ -110,7 +110,7 @@ class Place:
 
     @property
     def let_out(self) -> Place:
-        """The same place, as if its security groups let everything out."""
+        """The same place, as if its security groups allowed all outbound traffic."""
         placement = self.placement._replace(groups=(*self.groups, LETS_ALL_OUT))
         return Place(self.network, placement, self._memory)
 
@@ -123,11 +123,11 @@ class Place:
         return any_of((given, self.placement.elastic_address))
 
     def address_in(self, subnet: Subnet) -> Range:
-        """Where the address is that the compute, or what is on its way, has in a subnet."""
+        """The range of the source address, of the compute or of a NAT gateway, in a subnet."""
         return (subnet is self.subnet and self.placement.address) or subnet.range
 
     def blocks(self, range_: Range) -> list[IPv4Network]:
-        """The blocks that all addresses of a range are in."""
+        """The CIDR blocks that contain all addresses of a range."""
         if range_ == PUBLIC:
             return _PUBLIC_BLOCKS
         of_range = self.vpc.ranges if isinstance(range_, Unknown) else (range_,)
@@ -154,13 +154,13 @@ class Place:
 
 
 def is_within(block: IPv4Network, ranges: Iterable[Range]) -> bool:
-    """Whether one of several ranges certainly holds a block that is not every address."""
+    """Whether one of several ranges certainly contains a block other than 0.0.0.0/0."""
     known = (one for one in ranges if isinstance(one, IPv4Network))
     return block != PUBLIC and any(map(block.subnet_of, known))
 
 
 def is_one_of(reference: Reference, references: tuple[Reference, ...]) -> Fact:
-    """Whether a part is one of those that are referred to."""
+    """Whether a reference means the same part as one of several others."""
     if isinstance(reference, Unknown):
         return reference if references else False
     return any_of(one if isinstance(one, Unknown) else one == reference for one in references)

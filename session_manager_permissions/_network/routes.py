@@ -1,4 +1,4 @@
-"""Where the route tables lead from a subnet."""
+"""Where the route tables send traffic from a subnet."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .model import Destination, Endpoint, NatGateway, Range, Reference, Subnet
 
 _Passed: TypeAlias = "frozenset[Hashable]"
-"""The NAT gateways that a way has come through."""
+"""The NAT gateways that a path has passed."""
 
 
 class _Start(NamedTuple):
@@ -26,18 +26,18 @@ class _Start(NamedTuple):
 
     subnet: Subnet
     address: Fact
-    """Whether what starts there has a public IPv4 address."""
+    """Whether the compute or the NAT gateway there has a public IPv4 address."""
     seen: _Passed
 
 
 def out_of(place: Place, subnet: Reference, address: Fact, seen: _Passed = frozenset()) -> Path:
-    """The way from a subnet to public addresses.
+    """The path from a subnet to public addresses.
 
     Args:
         place: where the compute is.
-        subnet: the subnet, which is the compute's or that of a NAT gateway on the path.
-        address: whether what starts there has a public IPv4 address.
-        seen: the NAT gateways that the way has come through.
+        subnet: the subnet of the compute, or of a NAT gateway on the path.
+        address: whether the compute or the NAT gateway there has a public IPv4 address.
+        seen: the NAT gateways that the path has passed.
     """
     return place.once(
         *("out of", subnet, address, seen, place.subnet.vpc, place.placement.address),
@@ -69,7 +69,7 @@ def in_table(place: Place, endpoint: Endpoint) -> Fact:
 
 
 def bypassed(place: Place, subnet: Subnet, destination: Range) -> Path:
-    """Judge the path within the VPC: a route for a part of the VPC's range may lead out of it.
+    """Judge a path within the VPC. A route for a part of the VPC's range may divert it.
 
     https://docs.aws.amazon.com/vpc/latest/userguide/route-table-options.html#route-tables-appliance-routing
     """
@@ -87,15 +87,16 @@ def bypassed(place: Place, subnet: Subnet, destination: Range) -> Path:
 
 
 def elsewhere(place: Place, subnet: Subnet, seen: _Passed = frozenset()) -> Iterator[str]:
-    """Yield what may lead from a subnet to other networks, which may have endpoints for this VPC.
+    """Yield the targets that may lead from a subnet to other networks.
 
-    Routes to NAT gateways are followed through the subnets of these.
+    Another network may have endpoints for this VPC. A route to a NAT gateway is followed through
+    the subnet of the NAT gateway.
     https://docs.aws.amazon.com/vpc/latest/userguide/nat-gateway-scenarios.html
 
     Args:
         place: where the compute is.
-        subnet: the subnet, which is the compute's or that of a NAT gateway on the path.
-        seen: the NAT gateways that the way has come through.
+        subnet: the subnet of the compute, or of a NAT gateway on the path.
+        seen: the NAT gateways that the path has passed.
     """
     table = _table(place, subnet)
     routes, seen_all = ((), table) if isinstance(table, Unknown) else (table.routes, table.complete)
@@ -122,10 +123,10 @@ def _led_elsewhere(place: Place, route: Route, seen: _Passed) -> Iterator[str]:
 
 
 def _takes_others(place: Place, to: Destination, *, is_first: bool) -> bool:
-    """Tell whether the compute may send to addresses of other networks that a route is for.
+    """Tell whether a route may carry traffic of the compute to addresses of other networks.
 
-    The first route may lead to an appliance in the subnet of the compute. No network ACL applies
-    within a subnet. The ACL of that subnet applies to what goes to a NAT gateway.
+    The first route may lead to an appliance in the subnet of the compute, and no network ACL
+    applies within a subnet. The ACL of that subnet applies to the traffic to a NAT gateway.
     """
     block = to if isinstance(to, IPv4Network) else PUBLIC
     is_of_service = isinstance(to, PrefixList) and bool(to.service)
@@ -136,7 +137,7 @@ def _takes_others(place: Place, to: Destination, *, is_first: bool) -> bool:
 
 
 def by_ipv6(place: Place) -> bool:
-    """Whether agents that are set to use IPv6, with names of its own, may have another way out."""
+    """Whether an agent that is set to use IPv6, by its own names, may have another path."""
     if place.lacks or place.subnet.ipv6 is False:
         return False
     table = _table(place, place.subnet)
@@ -147,7 +148,7 @@ def by_ipv6(place: Place) -> bool:
 
 
 def _by_table(place: Place, table: RouteTable, start: _Start) -> Path:
-    """Judge the path by all routes of a table, as it is not known which addresses a service has."""
+    """Judge the path by all routes of a table, as the addresses of a service are not known."""
     named = f"the route table {table.name!r}" if table.name else "the main route table of the VPC"
     where = f"{named} of the subnet {start.subnet.name!r}"
     ways: list[tuple[IPv4Network, Path]] = []
@@ -177,7 +178,7 @@ def _by_table(place: Place, table: RouteTable, start: _Start) -> Path:
     elif states in ({State.OPEN}, {State.CLOSED}):
         return paths[0]
     deciders = [name for path in paths for name in path.decides]
-    return unknown(*(deciders or [f"which route of {where} the service's addresses take"]))
+    return unknown(*(deciders or [f"which route of {where} applies to the service's addresses"]))
 
 
 def _is_blocked(start: _Start) -> bool:
@@ -215,7 +216,7 @@ def _by_target(place: Place, route: Route, where: str, start: _Start) -> Path:
 
 
 def _answered(place: Place, out: Route, start: _Start) -> Path:
-    """Judge the way back: the route table of an internet gateway may lead to an appliance.
+    """Judge the return path. The route table of an internet gateway may divert it to an appliance.
 
     https://docs.aws.amazon.com/vpc/latest/userguide/gateway-route-tables.html
     """
@@ -237,11 +238,11 @@ def _by_nat(place: Place, nat: NatGateway, where: str, start: _Start) -> Path:
         gateways = vpc.internet_gateways if vpc else ()
         attached = any(fact is True for _, fact in gateways) and not _is_blocked(start)
         serves = nat.zones is None or not {*nat.zones}.isdisjoint(start.subnet.zones)
-        leads_out = OPEN if attached and serves else unknown(f"whether {name} has a way out")
+        leads_out = OPEN if attached and serves else unknown(f"whether {name} has internet access")
         return through(available, leads_out)
     out = out_of(place, nat.subnet, nat.public, start.seen)
     for closed in out.problems:
-        out = Path((closed._replace(why=f"{name} has no way out itself: {closed.why}"),))
+        out = Path((closed._replace(why=f"{name} has no internet access: {closed.why}"),))
     subnet = place.network.subnets.get(nat.subnet)
     if subnet is None:
         return through(available, out)

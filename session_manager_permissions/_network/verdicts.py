@@ -1,4 +1,4 @@
-"""What the judge says of a path: open, closed and why, or unknown and what decides."""
+"""The judge's verdict on a path: open, closed with the reason, or unknown with what decides."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ class State(Enum):
 
 
 class AclWay(NamedTuple):
-    """A direction in which a network ACL has to let a connection pass."""
+    """A direction of traffic that a network ACL must allow."""
 
     egress: bool
     ports: tuple[int, int]
     between: tuple[int, int] = (0, LAST_ENTRY + 1)
-    """The numbers between which an entry opens it. Each `Deny` before them stays in force."""
+    """The numbers between which a new entry opens it. An earlier `Deny` stays in force."""
 
 
 class AclFault(NamedTuple):
-    """A network ACL that does not let a connection pass."""
+    """A network ACL that blocks a connection."""
 
     subnet: Hashable
-    """The id of the subnet whose ACL it is."""
+    """The id of the subnet of the network ACL."""
     peer: Hashable
-    """The range of the other end."""
+    """The range of the other end of the connection."""
     ways: tuple[AclWay, ...]
-    """Each direction that is shut."""
+    """The directions that are blocked."""
 
 
 class Problem(NamedTuple):
@@ -64,16 +64,16 @@ class Problem(NamedTuple):
     why: str
     """A clause, without a full stop."""
     subject: Hashable = None
-    """The id of the endpoint that is at fault; None where it is the compute or its subnet."""
+    """The id of the endpoint that is at fault; None if the compute or its subnet is."""
     services: tuple[Service, ...] = ()
     fault: str = ""
-    """What to change, if the cause alone does not tell: one of the constants above."""
+    """What to change, if the cause does not say it: one of the constants above."""
     parts: tuple[Problem, ...] = ()
-    """The problems with the same cause that this one stands for."""
+    """The problems of single services that this problem sums up."""
     acls: tuple[AclFault, ...] = ()
-    """What network ACLs have to let pass, if they alone are at fault."""
+    """What network ACLs must allow, if they alone are at fault."""
     denied: tuple[str, ...] = ()
-    """The calls that a `Deny` of the endpoint's policy is about."""
+    """The calls that the endpoint's policy denies explicitly."""
 
 
 class Path(NamedTuple):
@@ -82,9 +82,9 @@ class Path(NamedTuple):
     problems: tuple[Problem, ...] = ()
     """What closes it."""
     decides: tuple[str, ...] = ()
-    """If it is not known whether the path is open, what decides."""
+    """What decides whether the path is open, if it is not known."""
     by_policy: bool = False
-    """Whether the policy of an endpoint is among what decides."""
+    """Whether an unknown policy of an endpoint is a reason."""
 
     @property
     def state(self) -> State:
@@ -109,8 +109,8 @@ class PathVerdict(NamedTuple):
     def problems(self) -> tuple[Problem, ...]:
         """Each cause once, with the services that it concerns.
 
-        If no service in `ALWAYS_NEEDED` can be reached, that is one problem, `no-network-path`. If
-        one of them can be reached, each service without a path lacks its endpoint.
+        If no service in `ALWAYS_NEEDED` can be reached, the problem is `no-network-path`. If one of
+        them can be reached, each service without a path lacks its endpoint.
         """
         found: dict[tuple[str, Hashable], list[Problem]] = {}
         for service, path in self.closed.items():
@@ -121,12 +121,12 @@ class PathVerdict(NamedTuple):
 
 
 def unknown(*deciders: str, by_policy: bool = False) -> Path:
-    """A path whose state is unknown for these reasons, each named once; open without one."""
+    """A path whose state is unknown for these reasons; an open path if there is none."""
     return Path((), tuple(dict.fromkeys(deciders)), by_policy) if deciders else OPEN
 
 
 def through(*paths: Path) -> Path:
-    """The way through all of these."""
+    """The path through all of these parts."""
     problems = [problem for path in paths for problem in path.problems]
     if problems:
         return Path(tuple(dict.fromkeys(problems)))
@@ -138,7 +138,7 @@ def through(*paths: Path) -> Path:
 
 
 def either(fact: Fact, yes: Path, no: Path) -> Path:
-    """The way where a fact decides between two."""
+    """The path if a fact decides between two paths."""
     if not isinstance(fact, Unknown):
         return yes if fact else no
     if yes.state is no.state is not State.UNKNOWN:
@@ -147,7 +147,7 @@ def either(fact: Fact, yes: Path, no: Path) -> Path:
 
 
 def as_first(path: Path) -> Path:
-    """The path with its first problem alone, which has all faults if ACLs alone close the path."""
+    """Keep only the first problem of a path. If ACLs cause all of them, it gets all faults."""
     if not path.problems[1:]:
         return path
     faults = tuple(fault for one in path.problems for fault in one.acls)
@@ -156,9 +156,9 @@ def as_first(path: Path) -> Path:
 
 
 def unless(fact: Fact, problem: Callable[[], Problem], *, by_policy: bool = False) -> Path:
-    """The way that is open where the fact is yes, and closed where it is no.
+    """A path that is open if the fact is yes, and closed if it is no.
 
-    `problem` says why it is closed. It is called only then: most paths are open.
+    `problem` says why it is closed. It is called only then, as most paths are open.
     """
     if isinstance(fact, Unknown):
         return unknown(fact.decides, by_policy=by_policy)

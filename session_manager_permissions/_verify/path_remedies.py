@@ -210,7 +210,7 @@ class PathRemedies:
         table = self.vpc.network.tables[self.vpc.table_of(self._subnet)]
         if any(route.leads == "internet-gateway" for route in table.routes):
             return "give the instance a public IPv4 address, such as an Elastic IP address"
-        return "lead a default route to a NAT gateway that has a way out itself"
+        return "point a default route at a NAT gateway that has internet access"
 
     def _create(self, kind: str, service: str) -> str:
         name = f"com.amazonaws.{region_word(self.node.region)}.{service}"

@@ -492,7 +492,7 @@ def test_egress_is_opened_to_a_new_endpoint_alone() -> None:
 
     (line,) = (line for line in check.fix if "authorize-security-group-egress" in line)
     assert "UserIdGroupPairs=[{GroupId=sg-web}]" in line
-    assert check.why[0] == "no rule of the security group 'sg-web' lets TCP 443 out"
+    assert check.why[0] == "no outbound rule of the security group 'sg-web' allows TCP 443"
     assert "no default route" in check.why[1]
 
 

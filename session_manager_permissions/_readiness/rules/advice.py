@@ -1,4 +1,4 @@
-"""Policies that grant more than is meant, or less, and change no verdict."""
+"""Policies that grant more or less than intended. These findings change no verdict."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _ALIAS_OR_ID: Final = re.compile(
 
 
 def of_role(roles: Roles, rules: SessionRules, role: Role) -> Iterator[Finding]:
-    """Find policies of AWS that it advises against."""
+    """Find AWS managed policies that AWS has deprecated."""
     for name, without in roles.deprecated(role):
         allows = allows_of(rules.of_calls(without, role.resource))
         why = f"the AWS managed policy {name} is deprecated: it allows more than the agent needs, "
@@ -86,7 +86,7 @@ def of_policy(reader: PolicyReader, policy: Policy) -> Iterator[Finding]:
 
 
 def _is_no_key(key: object, resource: Resource) -> bool:
-    """Tell whether a statement's resource is an alias, or the id of a key, in place of its ARN."""
+    """Tell whether a statement's resource is an alias or a key id, and not the ARN of a key."""
     value = resource.template.value(key)
     match value:
         case (ReturnValue(found, ""),):
@@ -108,7 +108,7 @@ def _is_by_arn_too(key: object, among: list[Any], template: Template) -> bool:
 
 
 def _replace(role: Resource, name: str, instead: str) -> Fix:
-    """Give a role one AWS managed policy in place of another, where it names it once."""
+    """Replace an AWS managed policy of a role by another one, if the role names it once."""
     path, there = "ManagedPolicyArns", listed(written(role, "ManagedPolicyArns"))
     names = [text(one).rpartition("/")[2] for one in there]
     old, new = (one.rpartition("/")[2] for one in (name, instead))

@@ -47,21 +47,21 @@ _MAY_LACK: Final = re.compile(
     f"{_OTHERS}|/aws/service/(canonical/ubuntu/[^/]*minimal/|ecs/optimized-ami/amazon-linux/|"
     f"ami-amazon-linux-latest/([^-]+-ami-?)?{UNKNOWN})"
 )
-"""The public parameters of images of which AWS does not say that they have the agent.
+"""The public parameters of images that may lack the agent, as AWS does not list them with it.
 
-The name of one of Amazon Linux may not be known in full, so that the image may be a minimal one.
+If a part of an Amazon Linux parameter is not known, the image may be a minimal one.
 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/ami-preinstalled-agent.html
 """
 
 _WORDS: Final = re.compile(f"minimal|ami/amazon-linux/|{_OTHERS}".encode())
-"""A part of each of these parameters."""
+"""Matches a part of each parameter whose image lacks the agent, or may lack it."""
 
 _NAMED_BY: Final = ("ImageId", *(f"Ec2Configuration.{n}.ImageIdOverride" for n in (0, 1)))
-"""The properties that name an image, those of AWS Batch too, which takes two at most."""
+"""The properties that name an image. AWS Batch takes at most two entries in `Ec2Configuration`."""
 
 _OF_CDK: Final = "C96584B6F00A464EAD1953AFF4B05118Parameter"
-"""How CDK ends the names of the parameters that it makes for an image. Nobody passes them."""
+"""How the names of CDK's own parameters for images end. No deployment passes them another value."""
 
 _PATH: Final = re.compile("(?:(?:{{)?resolve:ssm:)?(/[^:}]*)")
 """The forms in which a template, or a parameter of it, names a public parameter."""
@@ -99,12 +99,12 @@ def of_compute(parts: Parts, later: LaterChanges, compute: Compute) -> Iterator[
 
 
 def _without_agent(image: Written, path: str, named: str, *, is_same: bool) -> Finding:
-    """Return the finding of an image, which a public parameter of this path gives.
+    """Return the finding about an image, which the public parameter with this path names.
 
-    No single image can replace images that differ between worlds, such as by their processor.
+    If the images differ between worlds, such as by processor, no single image can replace them.
     """
     where, kind = image.owner, kind_of(image.owner)
-    # Amazon Linux 2 for ARM is on EBS in its minimal edition alone.
+    # Of the Amazon Linux 2 images for ARM, only the minimal one has a parameter that ends in `ebs`.
     standard = path.replace("-minimal", "").replace("arm64-ebs", "arm64-gp2")
     with_agent = f"{{{{resolve:ssm:{standard}}}}}"
     named_at = [f"{before}{name}" for before, _ in launches(where) for name in _NAMED_BY]
@@ -119,7 +119,8 @@ def _without_agent(image: Written, path: str, named: str, *, is_same: bool) -> F
 def _paths_without_agent(parts: Parts, image: Written) -> frozenset[str]:
     """Return the paths of an image in all worlds if one of them may lack the agent; else none.
 
-    If none may, no world is asked which image it has: a map may have one for each region.
+    Without such an image, the worlds need not be told apart: a map may have an image for each
+    region.
     """
 
     def find() -> frozenset[str]:
@@ -136,7 +137,7 @@ def _paths_without_agent(parts: Parts, image: Written) -> frozenset[str]:
 
 
 def _path(parts: Parts, image: Written) -> str:
-    """Return the path of the public parameter that gives an image; empty if none gives it."""
+    """Return the path of the public parameter that names an image; empty if none does."""
     value = image.owner.template.value(image.value)
     match value:
         case (Unresolved(tuple(joined), expression),) if expression == DYNAMIC:
@@ -148,7 +149,7 @@ def _path(parts: Parts, image: Written) -> str:
 
 
 def _as_passed(parts: Parts, part: Any) -> str:  # noqa: ANN401 # of a `Value`
-    """Return a part as a text; of a parameter, the value that the world passes, if it is known.
+    """Return a part as a text. A parameter becomes the value that the world passes, if it is known.
 
     A deployment may pass another value than the default, unless CDK made the parameter.
     """

@@ -37,9 +37,10 @@ RULES: Final = (BOOT_ORDER,)
 def of_compute(decisions: Decisions, compute: Compute, role: Role) -> Iterator[Finding]:
     """Find policies of the role that may be attached after the instance has booted.
 
-    The agent tries to register at boot. Where that is denied it waits 25 to 30 minutes; where it
-    may register and not open a channel, less at first.
-    Only policies of the same template count: the order of stacks is another matter.
+    The agent tries to register at boot. If that is denied, it waits 25 to 30 minutes. If it may
+    register but not open a channel, it waits less at first.
+    Only policies in the template of the compute count, as this rule does not judge the order of
+    stacks.
     """
     launcher = compute.resource
     late = _late(decisions, launcher, role)
@@ -54,7 +55,7 @@ def of_compute(decisions: Decisions, compute: Compute, role: Role) -> Iterator[F
 
 
 def lacks_registration(decisions: Decisions, compute: Compute, role: Role) -> bool:
-    """Tell whether compute boots at once, when policies allow all but the registration."""
+    """Tell whether compute boots when policies allow everything except the registration."""
     lacking = _lacking(decisions, compute.resource, role) if _boots_at_once(compute) else ()
     return {*lacking} == {*_needs.REGISTRATION.actions}
 
@@ -87,16 +88,16 @@ def _may_allow(decisions: Decisions, policy: Policy, actions: tuple[str, ...]) -
 
 
 def _lost(decisions: Decisions, role: Role, late: list[Policy]) -> tuple[str, ...]:
-    """Return the actions that policies allow at boot less certainly than when all is attached.
+    """Return the actions that are less certainly allowed at boot than after all attachments.
 
-    A permissions boundary that does not allow them is a finding of its own.
+    Permissions boundaries are ignored, as another rule reports them.
     """
     then, at_boot = decisions.abilities(role), decisions.abilities(role, frozenset(late))
     return tuple(one for one in NEEDED if then[one].identity.answer < at_boot[one].identity.answer)
 
 
 def _boots_at_once(compute: Compute) -> bool:
-    """Tell whether instances boot as the stack is deployed; not those of a group of size 0.
+    """Tell whether the deployment of the stack boots instances. A group of size 0 boots none.
 
     A launch template that nothing uses has no placements.
     """
@@ -113,7 +114,7 @@ _SIZES: Final = {
     "AWS::EC2::SpotFleet": (("SpotFleetRequestConfigData",), ("TargetCapacity",)),
     "AWS::EKS::Nodegroup": (("ScalingConfig",), ("DesiredSize",)),
 }
-"""Where each type says how many instances boot: in which property, and the first of these."""
+"""The properties of each type that say how many instances boot. The first that is set counts."""
 
 
 @dataclass(frozen=True)
@@ -134,9 +135,9 @@ class Wait(Fix):
         return replace(self, options=more.options)
 
     def in_python(self, code: Code) -> None:
-        """Write the dependencies; in place of a fleet's policy, on one of the role's own.
+        """Write the dependencies. In place of a fleet's policy, the role gets a policy of its own.
 
-        A fleet makes its policies when all else is made, so nothing can wait for one.
+        A fleet makes its policies at the end of the synthesis, so nothing can depend on them.
         """
         if any(map(code.constructs.is_of_fleet, self.policies)):
             instead = Allow(self.role, self.lacking, self.options)
@@ -145,7 +146,7 @@ class Wait(Fix):
             self.apply(code)
 
     def apply(self, to: Writer) -> None:
-        """Have what launches the instances depend on each policy."""
+        """Make the resource that launches the instances depend on each policy."""
         for policy in self.policies:
             if self.launcher in policy.waits_for:
                 late, launcher = repr(policy.logical_id), repr(self.launcher.logical_id)

@@ -23,25 +23,25 @@ class Made(NamedTuple):
     ids: tuple[str, ...]
     """The ids from the stack to the L1 construct."""
     l2: str = ""
-    """The class of the L2 construct whose default child it is; empty where there is none."""
+    """The class of the L2 construct whose default child the L1 construct is; empty without one."""
     is_included: bool = False
     """Whether `CfnInclude` makes it."""
     is_typed: bool = True
     """Whether its L1 construct has the class of its type, and is not just a `CfnResource`."""
     is_in_app: bool = True
-    """Whether a construct of the app makes it. None makes what is in a template of the user's own,
-    which a stack nests by its URL."""
+    """Whether a construct of the app makes the resource. The resources of a template that a nested
+    stack names by its URL have no constructs."""
 
 
 class Source(Enum):
     """Where a property of a resource comes from."""
 
     CONSTRUCT = auto()
-    """The construct writes it at the synthesis, with all that is added until then."""
+    """The construct writes it at synthesis, with everything that was added before."""
     APP = auto()
-    """The app has given it to the L1 construct."""
+    """The app has passed it to the L1 construct."""
     OVERRIDE = auto()
-    """The app overrides the value that the construct has, or a part of it."""
+    """The app overrides the construct's value or a part of it."""
 
 
 class FleetMade(NamedTuple):
@@ -51,7 +51,7 @@ class FleetMade(NamedTuple):
     """The ids from the app to its scope."""
     id: str
     arguments: Mapping[str, object] | None
-    """Its arguments, each as `Argument`; None where one of them can't be written."""
+    """Its arguments, each as `Argument`; None if code can't write one of them."""
 
 
 class ConstructPath(NamedTuple):
@@ -66,14 +66,14 @@ Argument: TypeAlias = "ConstructPath | bool | str | tuple[ConstructPath, ...]"
 class Constructs:
     """Tells which construct makes a resource, as far as the templates show it.
 
-    Where there is an app to ask, `ConstructTree` asks it.
+    If the app is running, `ConstructTree` reads its construct tree instead.
     """
 
     def __init__(self) -> None:
         self._ids: dict[Template, set[str]] = {}
 
     def made(self, resource: Resource) -> Made:
-        """Return the construct that makes a resource, as of an include."""
+        """Return the construct that makes a resource, as if `CfnInclude` made it."""
         return Made((), ("Template", resource.logical_id), is_included=True)
 
     def source(self, resource: Resource, path: str) -> Source:
@@ -85,7 +85,7 @@ class Constructs:
         """Tell whether the stack of a template may have a child of this id."""
         if template not in self._ids:
             paths = [one.path for one in template.resources.values()]
-            # Where the path of the stack ends is not known: it may be in a stage, or nested.
+            # It is not known which ids are those of the stack: it may be in a stage, or nested.
             self._ids[template] = {*"/".join(paths).split("/")}
         return construct_id in self._ids[template]
 
@@ -98,15 +98,15 @@ class Constructs:
         return False
 
     def share_class(self, several: Collection[tuple[str, ...]]) -> bool:  # noqa: ARG002
-        """Tell whether a class of the app that makes one of these constructs makes others too."""
+        """Tell whether a class of the app makes one of these constructs, and makes others too."""
         return False
 
     def fleet(self, resource: Resource) -> FleetMade | None:  # noqa: ARG002
-        """Return the fleet that covers a profile or a node group, which no template shows."""
+        """Return the fleet that covers a profile or a node group. Templates do not show fleets."""
         return None
 
     def is_of_fleet(self, policy: Resource) -> bool:  # noqa: ARG002
-        """Tell whether a fleet makes a policy, which it does at the end of the synthesis."""
+        """Tell whether a fleet makes a policy. A fleet does that at the end of the synthesis."""
         return False
 
 

@@ -38,13 +38,13 @@ EXEC_DENIED: Final = warning(
 RULES: Final = (EXEC_DENIED,)
 
 _OPTION: Final = Option("check_log_encryption", value=False)
-"""The agent of a container does not look at how a log bucket encrypts."""
+"""The agent in a container does not read how a log bucket is encrypted."""
 _DENIED: Final = "commands can't be executed in containers of this service"
 _LOST: Final = "the logs of commands in containers of this service are lost"
 
 
 def of_service(rules: SessionRules, service: Resource) -> list[Finding]:
-    """Find what keeps commands from the containers of a service."""
+    """Find why commands can't be executed in the containers of a service."""
     only_if(service.exists)
     properties, parts = service.properties, rules.parts
     enabled = parts.fact(service, properties.get("EnableExecuteCommand"), "", default=False)
@@ -80,7 +80,7 @@ def _of_containers(parts: Parts, task: Resource) -> Iterator[_Said]:
 
 
 def _has_volume(parts: Parts, task: Resource, container: dict[str, Any]) -> bool:
-    """Tell whether the agent may write to a volume in place of the root file system."""
+    """Tell whether a volume may take the place of the read-only root file system for the agent."""
     in_memory = mapping(container.get("LinuxParameters")).get("Tmpfs")
     return "VolumesFrom" in container or any(
         parts.text(task, entry.get("ContainerPath")).startswith(("/var", "\0"))
@@ -130,7 +130,7 @@ def _of_role(rules: SessionRules, service: Resource, task: Resource) -> Iterator
 
 
 def _asked(parts: Parts, service: Resource) -> Document | None:
-    """Return the settings of a service's cluster for commands, as a Session document has them."""
+    """Return the `ExecuteCommandConfiguration` of a service's cluster, as a Session document."""
     written = service.properties.get("Cluster")
     cluster = parts.assembly.resource("AWS::ECS::Cluster", service.template, written)
     if cluster is None or parts.changed(cluster):
@@ -149,7 +149,7 @@ def _asked(parts: Parts, service: Resource) -> Document | None:
 
 @dataclass(frozen=True)
 class GiveTaskRole(Fix):
-    """Gives a task a role that may open the channels, with what its commands need besides."""
+    """Gives a task a role that may open the channels and use what its commands need."""
 
     task: Resource
     options: Options

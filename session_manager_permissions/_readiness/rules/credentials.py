@@ -1,4 +1,4 @@
-"""What gives the SSM Agent credentials: a profile, a role that EC2 may assume, and metadata."""
+"""What the SSM Agent gets credentials from: a profile, a role that EC2 may assume, and metadata."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ RULES: Final = (NO_INSTANCE_PROFILE, ROLE_NOT_ASSUMABLE, METADATA_OFF)
 def of_trust(
     parts: Parts, later: LaterChanges, role: Role, places: Iterable[Resource]
 ) -> Iterator[Told]:
-    """Find a role that EC2 may not assume, by what is in each region of its instances."""
+    """Find a role that EC2 may not assume, in each region of its instances."""
     if not role.in_app:
         return
     resource = role.resource
@@ -72,7 +72,7 @@ def of_trust(
 
 
 def may_be_assumed(parts: Parts, role: Role) -> bool:
-    """Tell whether EC2 may assume a role. It may if the trust policy is not known."""
+    """Tell whether EC2 may assume a role. A trust policy that is not known may allow it."""
     return not role.in_app or _trust_of(parts, role.resource).answer != "denied"
 
 
@@ -86,9 +86,9 @@ def _trust_of(parts: Parts, role: Resource) -> Trust:
 
 
 def _with_suffix(settled: Callable[[Value], Value], value: Value) -> str:
-    """Return a value as a text, with `${AWS::URLSuffix}` for that of a partition not known.
+    """Return a value as a text, in which `${AWS::URLSuffix}` is left if the partition is not known.
 
-    The world decides on a parameter that may name EC2.
+    The world decides the value of a parameter that may name EC2.
     """
     match value:
         case (str(known),):  # as most are
@@ -139,10 +139,10 @@ def of_metadata(compute: Compute) -> Iterator[Told]:
 
 @dataclass(frozen=True)
 class GiveProfile(Fix):
-    """Gives instances a profile with a role that has the permissions, one in each stack."""
+    """Gives instances a profile with a role that has the permissions. Each stack gets one."""
 
     where: Resource
-    """What has to name the profile."""
+    """The resource whose property must name the profile."""
     paths: tuple[str, ...]
     options: Options = ()
     """What sessions need besides."""

@@ -1,4 +1,4 @@
-"""How messages speak of what launches instances."""
+"""How messages name the instances that a resource launches."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class Kind(NamedTuple):
-    """How messages speak of a resource that launches instances."""
+    """How messages name the instances of a resource, and where it says what to launch."""
 
     instances: str
     subnets: str = ""
     """The property that names its subnets."""
     launch: str = ""
-    """Where its properties say what to launch."""
+    """The path of the property that says what to launch."""
 
 
 _GROUP: Final = "AWS::AutoScaling::AutoScalingGroup"
@@ -28,7 +28,7 @@ _SPECIFICATIONS: Final = {
     _GROUP: "MixedInstancesPolicy.LaunchTemplate.Overrides",
     _SPOT_FLEET: "SpotFleetRequestConfigData.LaunchSpecifications",
 }
-"""Where a resource says several times what to launch."""
+"""The property that lists several things to launch, by the type of the resource."""
 
 _KINDS: Final = {
     "AWS::Batch::ComputeEnvironment": Kind("its instances", launch="ComputeResources."),
@@ -46,20 +46,20 @@ _KINDS: Final = {
 
 
 def kind_of(resource: Resource) -> Kind:
-    """Return how messages speak of a resource that launches instances."""
+    """Return how messages name the instances of a resource."""
     return _KINDS.get(resource.type, Kind("its instances"))
 
 
 def unreachable(resource: Resource, why: str) -> str:
-    """Say why Session Manager can't reach what a resource launches."""
+    """Say why Session Manager can't reach the instances that a resource launches."""
     return f"Session Manager can't reach {kind_of(resource).instances}: {why}"
 
 
 def launches(resource: Resource) -> list[tuple[str, dict[str, Any]]]:
-    """Return each place where a resource says what to launch, as the first part of a path.
+    """Return the path of each property of a resource that says what to launch.
 
-    With it comes what the resource says there if there are several places. One object may stand in
-    place of their list.
+    If there are several, each path comes with the value there. CloudFormation accepts one object in
+    place of a list.
     """
     path = _SPECIFICATIONS.get(resource.type)
     if path is None:

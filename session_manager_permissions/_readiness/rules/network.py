@@ -1,4 +1,4 @@
-"""The rules about network paths: what detects a path that is closed, and what opens it."""
+"""The rules about network paths: how to detect a closed path, and how to open it."""
 
 from __future__ import annotations
 
@@ -35,27 +35,27 @@ if TYPE_CHECKING:
     from .python import Code
     from .steps import Steps
 
-# `_network` names the causes, as the command has them too.
+# `_network` defines the ids of these rules, as `verify` uses them too.
 RULES: Final = (
     not_ready(
         verdicts.NO_NETWORK_PATH,
-        "a subnet without a way out, and without VPC endpoints of `ssm` and `ssmmessages`",
+        "a subnet without internet access and without VPC endpoints of `ssm` and `ssmmessages`",
         "the instance, or what launches it",
     ),
     not_ready(
         verdicts.ENDPOINT_MISSING,
-        "a subnet with VPC endpoints as its only way out, without one that is needed",
+        "a subnet without internet access that has some of the needed VPC endpoints, but not all",
         "the instance, or what launches it",
     ),
     not_ready(
         verdicts.ENDPOINT_UNREACHABLE,
-        "private DNS that is off, security groups that do not admit TCP 443 from the compute, "
-        "or a policy that does not allow the agent's calls",
+        "private DNS that is off, security groups that do not allow inbound TCP 443 from the "
+        "compute, or a policy that does not allow the agent's calls",
         "the VPC endpoint",
     ),
     not_ready(
         verdicts.EGRESS_CLOSED,
-        "security groups that do not let TCP 443 out",
+        "security groups that do not allow outbound TCP 443",
         "the instance, or what sets its security groups",
     ),
 )
@@ -83,7 +83,7 @@ class NetworkRules:
             uses: how sessions use each service that not every session needs.
         """
         if not compute.placements:
-            yield "what launches from it, and where"
+            yield "which instances are launched from it, and in which subnets"
             return
         needed = (*ALWAYS_NEEDED, *(one for one, use in uses.items() if use.needed is True))
         calls = _calls_to_open(uses)
@@ -102,13 +102,13 @@ class NetworkRules:
             yield lambda: [self._of_problem(one, told, whole, used) for one in told]
 
     def of_logs(self, compute: Compute, uses: dict[Service, ServiceUse]) -> Iterator[Finding]:
-        """Find logs that do not arrive, of compute that can otherwise be reached."""
+        """Find session logs that are lost, although sessions on the compute can be opened."""
         used = tuple(one for one, use in uses.items() if use.used is True)
         if not used:
             return
         opening = compute.calling(calls=_calls_to_open(uses)).placements
         shut = {one for each in self._judge.judge(opening, used).problems for one in each.services}
-        # The policy of an endpoint may let pass what opens a session, and not what logs it.
+        # An endpoint's policy may allow the calls that open a session, and not those that log it.
         lost = tuple(one for one in used if uses[one].needed is False or one not in shut)
         problems = self._judge.judge(opening, ALWAYS_NEEDED).problems
         # What fixes the other causes fixes everything except the faults of an endpoint that exists.
@@ -145,14 +145,15 @@ class NetworkRules:
     def _fixes(
         self, of: Problem, others: frozenset[Hashable], compute: Compute, used: tuple[Service, ...]
     ) -> Iterator[Fix]:
-        """Yield what opens the ways that a problem closes, and those that are closed behind it.
+        """Yield the fixes of a problem, and of the problems that it hides.
 
-        A verdict has the problems of one place alone, and none behind groups that let nothing out.
-        The problems whose keys are in `others` have findings of their own.
+        A verdict has the problems of only one place. If the security groups allow no outbound
+        traffic, it has no problem that lies behind them. The problems whose keys are in `others`
+        have findings of their own.
         """
         places = compute.placements
         if of.cause == verdicts.EGRESS_CLOSED:
-            open_ = "a group that lets all out"
+            open_ = "a group that allows all outbound traffic"
             places += tuple(one._replace(groups=(*one.groups, open_)) for one in places)
             others = frozenset()
         for place in places:
@@ -161,7 +162,7 @@ class NetworkRules:
                     yield from self._fix(place, one)
 
     def _fix(self, place: Placement, problem: Problem) -> Iterator[Fix]:
-        """Yield what opens the way that a problem closes from a place."""
+        """Yield the fixes of a problem for one place."""
         if problem.cause == verdicts.EGRESS_CLOSED:
             yield self._let_out(place)
             return
@@ -170,12 +171,12 @@ class NetworkRules:
         if problem.cause == verdicts.ENDPOINT_UNREACHABLE:
             yield from self._open_endpoint(place, problem, vpc)
             return
-        # What opens the network ACLs is found by `_through_acls`.
+        # `_through_acls` finds the fixes for network ACLs.
         needed = dict.fromkeys(one.services[0] for one in problem.parts if not one.acls)
         missing = [one for one in needed if not one.region]
         for elsewhere in (one for one in needed if one.region):
             clause = f"log to a bucket of the region of {vpc.logical_id!r}, or give the subnet"
-            yield Advice(f"{clause} a way to {elsewhere}, such as by a NAT gateway")
+            yield Advice(f"{clause} a route to {elsewhere}, such as through a NAT gateway")
         public = any(fault.peer == PUBLIC for one in problem.parts for fault in one.acls)
         public |= S3 in missing  # whose gateway leads to public addresses
         if (missing or public) and not self._judge.lets_out(place, public=public):
@@ -185,12 +186,12 @@ class NetworkRules:
             yield MakeEndpoints(vpc, (*missing,), subnet, home if home.exists else subnet)
 
     def _let_out(self, place: Placement) -> Fix:
-        """Have the security groups of a place let TCP 443 out."""
+        """Return the fix that makes a security group of a place allow outbound TCP 443."""
         groups = place.groups or (self._parts.vpc_of(place.subnet),)
         return LetOut(_as_resource(groups[0]))
 
     def _open_endpoint(self, place: Placement, problem: Problem, vpc: Resource) -> Iterator[Fix]:
-        """Yield what opens an endpoint."""
+        """Yield the fixes of an endpoint that exists."""
         endpoint = _as_resource(problem.subject)
         faults = {one.fault for one in problem.parts}
         if verdicts.PRIVATE_DNS in faults:
@@ -209,7 +210,7 @@ class NetworkRules:
             yield _allow_calls(endpoint, calls, denied)
 
     def _ranges_without(self, subnet: Resource, vpc: Resource) -> Iterator[Resource]:
-        """Yield the resources that give a VPC the ranges in which a subnet is not."""
+        """Yield the resources that give a VPC a CIDR block that does not contain a subnet."""
 
         def range_of(one: Resource) -> Range | Resource:
             return self._parts.cidr(one, one.properties.get("CidrBlock"))
@@ -222,9 +223,9 @@ class NetworkRules:
     def _through_acls(
         self, problem: Problem, compute: Compute, used: tuple[Service, ...], fixes: Iterable[Fix]
     ) -> Iterator[Fix]:
-        """Yield what opens the network ACLs that close a way once fixes have opened all else.
+        """Yield the fixes for network ACLs that still close a path after all other fixes.
 
-        Where the fixes make a name lead to an endpoint, it does so for all compute of the VPC.
+        If a fix makes a service's name lead to an endpoint, it does so for all compute of the VPC.
         """
         makes = [one for one in fixes if isinstance(one, MakeEndpoints)]
         made = {service: one.home for one in makes for service in one.services}
@@ -235,7 +236,7 @@ class NetworkRules:
         vpcs = {self._parts.vpc_of(place.subnet) for place in compute.placements} - {None}
         for subnet in self._subnets() if named and self._parts.of_types(_OF_ACLS) else ():
             if self._parts.vpc_of(subnet) in vpcs:
-                place = Placement(subnet, (Unknown("what lets all out"),))
+                place = Placement(subnet, (Unknown("which security groups the compute has"),))
                 yield from map(LetPass, self._judge.shut_by_acls(place, named, made))
 
 
@@ -254,7 +255,7 @@ def _key(problem: Problem) -> tuple[str, Hashable]:
 
 
 def _as_resource(part: object) -> Resource:
-    assert isinstance(part, Resource)  # noqa: S101 # nothing else certainly closes a way
+    assert isinstance(part, Resource)  # noqa: S101 # nothing else certainly closes a path
     return part
 
 
@@ -280,8 +281,9 @@ class MakeEndpoints(Fix):
     def in_python(self, code: Code) -> None:
         """Write `SessionManagerEndpoints` if the VPC is an L2 construct that all deployments have.
 
-        It sees no endpoint that is a `CfnResource`, and no private DNS that another fix turns on.
-        Its endpoints are in other subnets as well, which network ACLs may keep the compute from.
+        `SessionManagerEndpoints` does not see an endpoint that is a `CfnResource`, or private DNS
+        that another fix turns on. It also uses other subnets, from which network ACLs may block the
+        compute.
         """
         tables, interfaces = self._needed(code)
         there = (one for service in ALWAYS_NEEDED for one in self._endpoints_of(code, service))
@@ -300,7 +302,7 @@ class MakeEndpoints(Fix):
         self._make(steps, *self._needed(steps))
 
     def _make(self, to: Writer, tables: list[Resource], interfaces: list[Service]) -> None:
-        """Make endpoints, with a security group that admits each range of the VPC."""
+        """Make endpoints, with a security group that allows inbound TCP 443 from the whole VPC."""
 
         def make(service: Service, **given: object) -> None:
             name = {"Fn::Sub": f"com.amazonaws.${{AWS::Region}}.{service}"}
@@ -320,7 +322,10 @@ class MakeEndpoints(Fix):
             make(S3, VpcEndpointType="Gateway", RouteTableIds=[*map(to.ref, tables)])
 
     def _needed(self, to: Writer) -> tuple[list[Resource], list[Service]]:
-        """Return the route tables, and the services of interfaces; none if there is no way."""
+        """Return the route tables for S3, and the services that get interface endpoints.
+
+        Say what to do by hand about the others.
+        """
         interfaces = [one for one in self.services if one != S3]
         sometimes = {
             service: one
@@ -346,9 +351,10 @@ class MakeEndpoints(Fix):
         return tables, interfaces
 
     def _without_s3(self, to: Writer) -> list[Resource]:
-        """Return the route tables of the VPC that have no endpoint of S3, as each takes only one.
+        """Return the route tables of the VPC that have no gateway endpoint of S3.
 
-        Returns none if the subnet has the main table, which no template names.
+        A route table takes only one. If the subnet uses the main route table, which no template
+        names, return none.
         """
         if not to.parts_of(self.subnet, "AWS::EC2::SubnetRouteTableAssociation", "SubnetId"):
             return []
@@ -359,7 +365,7 @@ class MakeEndpoints(Fix):
         return [one for one in tables if one not in served and one.condition in on]
 
     def _endpoints_of(self, to: Writer, service: Service) -> Iterator[Resource]:
-        """Yield the endpoints of a service in the VPC that any deployment has."""
+        """Yield the VPC's endpoints of a service, also those that only some deployments have."""
         for one in to.parts_of(self.vpc, _ENDPOINT, "VpcId"):
             names = to.parts.assembly.possible(one.template, written(one, "ServiceName"))
             if any(as_text(name).endswith(f".{service}") for name in names):
@@ -367,9 +373,9 @@ class MakeEndpoints(Fix):
 
 
 def turn_on_dns(vpc: Resource) -> Iterator[Set]:
-    """Have names in a VPC lead to private addresses.
+    """Turn on the two DNS attributes of a VPC that private DNS needs.
 
-    Where a VPC does not say it, its DNS support is on, and its DNS host names are off.
+    By default, CloudFormation turns DNS support on, and DNS host names off.
     """
     for name, default in (("EnableDnsSupport", True), ("EnableDnsHostnames", False)):
         is_on = written(vpc, name)
@@ -379,7 +385,7 @@ def turn_on_dns(vpc: Resource) -> Iterator[Set]:
 
 @dataclass(frozen=True)
 class LetOut(Fix):
-    """Lets TCP 443 out of a security group, or a VPC's default one."""
+    """Allows outbound TCP 443 in a security group, or in a VPC's default security group."""
 
     group: Resource
 
@@ -390,32 +396,36 @@ class LetOut(Fix):
 
 @dataclass(frozen=True)
 class Admit(Fix):
-    """Admits TCP 443 from a VPC to a security group of an endpoint, or a VPC's default one."""
+    """Allows inbound TCP 443 from the VPC in a security group of an endpoint."""
 
     group: Resource
     vpc: Resource
     without: tuple[Resource, ...]
-    """What gives the VPC the ranges that the group may admit already. EC2 refuses equal rules."""
+    """The resources with the CIDR blocks of the VPC that need no rule. EC2 refuses equal rules."""
 
     def apply(self, to: Writer) -> None:
         """Make a rule for each other range of the VPC."""
         if not to.reaches(self.group, self.vpc):
             vpc, group = self.vpc.logical_id, self.group.logical_id
-            to.say(f"admit TCP 443 from the range of the VPC {vpc!r} to {group!r}")
+            rule = f"an inbound rule for TCP 443 from the CIDR block of the VPC {vpc!r}"
+            to.say(f"add {rule} to {group!r}")
             return
         for block in _blocks(to, self.vpc, self.without):
             to.add_https_rule(self.group, "Ingress", block)
 
 
 def _blocks(to: Writer, vpc: Resource, without: tuple[Resource, ...] = ()) -> Iterator[object]:
-    """Yield each IPv4 range of a VPC, without those that some resources give it."""
+    """Yield each IPv4 CIDR block of a VPC, except the blocks of the resources in `without`."""
     more = (one for one in to.parts_of(vpc, _BLOCK, "VpcId") if to.reaches(vpc, one))
     of_ipv4 = (one for one in more if written(one, "CidrBlock") is not None)
     yield from (to.block(one) for one in (vpc, *of_ipv4) if one not in without)
 
 
 def _allow_calls(endpoint: Resource, actions: tuple[str, ...], denied: list[str]) -> Fix:
-    """Allow the agent's calls in the policy of an endpoint, a Deny of which may be about some."""
+    """Return the fix that makes the policy of an endpoint allow the agent's calls.
+
+    `denied` are the calls that the policy denies explicitly.
+    """
     whose = f"the policy of the endpoint {endpoint.logical_id!r}"
     if denied:
         leave = f"leave {in_words(denied)} out of each Deny of {whose}"
@@ -427,7 +437,7 @@ def _allow_calls(endpoint: Resource, actions: tuple[str, ...], denied: list[str]
 
 @dataclass(frozen=True)
 class LetPass(Fix):
-    """Lets TCP 443, and the answers to it, pass the network ACL that shuts them out."""
+    """Allows TCP 443 and the return traffic in the network ACL that blocks them."""
 
     fault: AclFault
 
@@ -437,14 +447,15 @@ class LetPass(Fix):
         acls = _acls(to, subnet)
         if not acls:
             ports, whose = "{} to {}".format(*ANSWERS), repr(subnet.logical_id)
-            to.say(f"let TCP 443 and its answers, TCP {ports}, pass the network ACL of {whose}")
+            traffic = f"TCP 443 and the return traffic, TCP {ports},"
+            to.say(f"allow {traffic} in the network ACL of {whose}")
         for acl in acls:
             for way in self.fault.ways:
                 free = partial(_free_number, to, acl, way)
                 number = to.shared.once((acl, self.fault.peer, way), free)
                 if number is None:
                     entries = f"renumber the entries of {acl.logical_id!r}, so that it allows"
-                    to.say(f"{entries} TCP 443 and the answers to it before it denies them")
+                    to.say(f"{entries} TCP 443 and the return traffic before it denies them")
                     return
                 self._make(to, acl, way, number)
 
@@ -465,7 +476,7 @@ class LetPass(Fix):
 
 
 def _acls(to: Writer, subnet: Resource) -> list[Resource]:
-    """Return the network ACL of a subnet, or each that it may have; those that the app makes."""
+    """Return each network ACL of the app that a subnet has, or may have."""
     associations = to.parts_of(subnet, "AWS::EC2::SubnetNetworkAclAssociation", "SubnetId")
     named = [acl for one in associations for acl in to.named(one, "NetworkAclId")]
     made = [acl for acl in named if isinstance(acl, Resource)]
@@ -473,7 +484,7 @@ def _acls(to: Writer, subnet: Resource) -> list[Resource]:
 
 
 def _free_number(to: Writer, acl: Resource, way: verdicts.AclWay) -> int | None:
-    """Return the number of an entry that opens a way; None if other entries have them all."""
+    """Return a free number for an entry that opens a direction; None if no number is free."""
     entries = to.parts_of(acl, "AWS::EC2::NetworkAclEntry", "NetworkAclId")
     taken = to.shared.once(("numbers", acl), set[str])
     taken.update(str(one) for entry in entries for one in to.named(entry, "RuleNumber"))

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 CHANNEL_MISSING: Final = not_ready(
     "channel-missing",
     "a `ssmmessages` channel action that no policy allows, or that the permissions boundary "
-    "does not allow; it says as well if the registration is missing",
+    "does not allow; the finding also names a missing registration",
 )
 REGISTRATION_MISSING: Final = not_ready(
     "registration-missing",
     "that no policy allows `ssm:UpdateInstanceInformation`, or that the permissions boundary "
-    "does not allow it; Default Host Management Configuration can stand in for it",
+    "does not allow it; Default Host Management Configuration can register the instance instead",
 )
 EXPLICIT_DENY: Final = not_ready(
     "explicit-deny", "a `Deny` of a channel action or of `ssm:UpdateInstanceInformation`"
@@ -42,7 +42,7 @@ def _its_role(role: Role) -> str:
 
 
 def of_abilities(role: Role, profile: Resource, abilities: dict[str, Ability]) -> Iterator[Finding]:
-    """Find what keeps Session Manager from instances under a profile."""
+    """Find missing and denied actions that keep Session Manager from the instances of a profile."""
     missing = _answered(abilities, Answer.IMPLICIT_DENY)
     denied = _answered(abilities, Answer.EXPLICIT_DENY)
     lacking = grant(role, missing)
@@ -64,7 +64,7 @@ def of_abilities(role: Role, profile: Resource, abilities: dict[str, Ability]) -
 
 
 def _by(lacking: Allow) -> str:
-    """Say what does not allow a role what it lacks, if a permissions boundary is a reason."""
+    """Name what does not allow the missing actions, if a permissions boundary is part of it."""
     if not lacking.by_boundary:
         return ""
     return f" by its {'policies and its ' if lacking.actions else ''}permissions boundary"
@@ -85,9 +85,9 @@ def as_one(found: list[Finding]) -> list[Finding]:
 
 
 def _merged(fixes: tuple[Fix, ...]) -> tuple[Fix, ...]:
-    """Merge what allows a role what it is missing, which may differ between worlds.
+    """Merge the fixes that allow missing actions, which may differ between worlds.
 
-    Different options stay apart, as an option has one value.
+    Fixes with different options are not merged, as an option has one value.
     """
     of_roles: dict[tuple[Resource, Options], Allow] = {}
     for fix in fixes:
@@ -98,7 +98,7 @@ def _merged(fixes: tuple[Fix, ...]) -> tuple[Fix, ...]:
 
 
 def undecided(abilities: dict[str, Ability]) -> Iterator[Told]:
-    """Yield what decides on the actions of which it is not known whether they are allowed."""
+    """Yield the statements that decide the actions of which the answer is not known."""
     by = (one.decision.by for one in _answered(abilities, Answer.UNKNOWN).values())
     yield from dict.fromkeys(f"{one.name}{one.doubt}" for several in by for one in several)
 
@@ -108,7 +108,7 @@ def _answered(abilities: dict[str, Ability], answer: Answer) -> dict[str, Abilit
 
 
 def _deciding(abilities: dict[str, Ability]) -> str:
-    """Return the statements that decide about the actions, as a message names them."""
+    """Name the statements that decide the actions, for a message."""
     names = (statement.name for one in abilities.values() for statement in one.decision.by)
     return " and ".join(dict.fromkeys(names))
 
@@ -117,7 +117,7 @@ def _deciding(abilities: dict[str, Ability]) -> str:
 
 
 def grant(role: Role, missing: dict[str, Ability], *options: Option) -> Allow:
-    """Return what allows the missing actions."""
+    """Return the fix that allows the missing actions."""
     denied = Answer.IMPLICIT_DENY
     by_policy = tuple(name for name, one in missing.items() if one.identity.answer is denied)
     by_boundary = tuple(name for name, one in missing.items() if one.boundary.answer is denied)

@@ -1,7 +1,7 @@
 """Writes a fix as code, which runs as it stands in the stack of the finding, or above it.
 
-A fix takes each construct from the tree by its path, gives ids that are free, and imports what it
-uses. `Constructs` says how to find each construct, and asks CDK's construct tree if there is one.
+The code looks up each construct in the construct tree by its path, uses new ids that are free, and
+imports what it uses. `Constructs` says how to find each construct.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Expression:
-    """A value that code gives by an expression."""
+    """A value that is a Python expression in the code."""
 
     text: str
     of: tuple[Resource | None, str] = (None, "")
-    """The resource that it refers to, and which attribute of it."""
+    """The resource and the attribute that the expression refers to."""
 
 
 class Code(Writing):
@@ -47,7 +47,7 @@ class Code(Writing):
         self._stacks = {self.constructs.made(one).stack for one in resources}
         """The ids of each stack that the finding is in."""
         self._places: dict[tuple[str, ...], str] = {}
-        """The marks in the lines that stand for the expressions of constructs, by their ids."""
+        """The marks in the lines, each for an expression that looks up a construct, by its ids."""
         self.finds_all = True
         """Whether every construct that the code looks up is in the app, and can be used."""
         self._imports: dict[str, set[str]] = {}
@@ -58,10 +58,10 @@ class Code(Writing):
         self._names: set[str] = set()
 
     def text(self) -> str:
-        """Return the code, which says so if it runs at the end of the app.
+        """Return the code. A comment says so if it must run at the end of the app.
 
-        It is a function: to assign or import a name in a constructor makes it local there, so that
-        the lines above could no longer use what the module calls so, such as `iam`.
+        The code is a function because an assignment or import in a constructor makes the name local
+        there. The lines above it could then no longer use a module of that name, such as `iam`.
         """
         if all(one.startswith("#") for one in self._lines):
             return "\n".join(self._lines)
@@ -80,9 +80,9 @@ class Code(Writing):
 
     @cached_property
     def scope(self) -> tuple[str, ...]:
-        """The ids of the construct that the code runs in, once it is written: the finding's stack.
+        """The ids of the construct in whose constructor the code runs: the stack of the finding.
 
-        If the finding is in several, or needs what the app makes later, it is one above the stack.
+        If the finding is in several stacks, or needs later constructs, it is a scope above them.
         """
         scope, is_later = min(self._stacks), self.constructs.is_later
         while any(one[: len(scope)] != scope for one in self._stacks) or any(
@@ -93,7 +93,7 @@ class Code(Writing):
 
     @property
     def where(self) -> str:
-        """What to call `scope`."""
+        """The name of `scope` in a comment."""
         name = f" {in_python('/'.join(self.scope))}" if self.scope else ""
         return f"the {'stack' if self.scope in self._stacks else 'construct'}{name}"
 
@@ -117,10 +117,10 @@ class Code(Writing):
         self.add(f"{self.l1(resource)}.add_property_override({given})")
 
     def add_entry(self, resource: Resource, path: str, there: object, entry: object) -> None:
-        """Override the entries after the last one, or the property if it has no list to keep.
+        """Override the entries after the last one, or the whole property if it has no list to keep.
 
-        The entries that other fixes add are overridden too, as a list can't have gaps. Of a list
-        that the app overrides, CDK keeps nothing once a single entry is overridden.
+        The code writes the entries of other fixes as well, as a list can't have gaps. If the app
+        overrides the list, the code writes all of it, as CDK then drops the other entries.
         """
         added: dict[str, object] = self.shared.once(("added", resource, path), dict)
         added[self.literal(entry)] = entry
@@ -174,7 +174,7 @@ class Code(Writing):
         return made
 
     def _made_once(self, about: Resource, what: str, made_by: str, given: str, key: str) -> str:
-        """Return a variable with a construct that is made unless the code of another fix has it.
+        """Return a variable with a construct, which only the first of several fixes makes.
 
         CloudFormation can't deploy two equal rules of a security group, or two endpoints of a
         service in one VPC.
@@ -187,9 +187,9 @@ class Code(Writing):
     def _deploy_with(
         self, about: Resource, made: str, refers_to: Iterable[Resource]
     ) -> Iterable[str]:
-        """Put an L1 construct in the stack of a resource on the conditions of what it refers to.
+        """Give an L1 construct the conditions of the resources that it refers to.
 
-        Returns these conditions.
+        It is in the stack of a resource, and only conditions of this stack count. Return them.
         """
         on = by_condition(one for one in refers_to if one.template is about.template)
         each = [f"{self.l1(one)}.cfn_options.condition" for one in on.values()]
@@ -202,7 +202,7 @@ class Code(Writing):
         return on
 
     def make_role(self, about: Resource, service: str, needed: Needed, options: Options) -> NewRole:
-        """Make a role, with the policy that this library makes."""
+        """Make a role with `SessionManagerPermissions`."""
         iam = self.cdk("iam")
         role = self.new(
             "session_manager_role",
@@ -227,7 +227,7 @@ class Code(Writing):
         return NewRole(Expression(name), Expression(arn), role.policy)
 
     def arguments(self, about: Resource, options: Iterable[Option]) -> list[str]:
-        """Write options as arguments of what gives permissions to a role about a resource."""
+        """Write options as arguments of `SessionManagerPermissions`."""
         return [
             f"{option.name}={self._of_option(about, option)}"
             for option in options
@@ -247,7 +247,7 @@ class Code(Writing):
     def new_permissions(
         self, about: Resource, arguments: Iterable[str], refers_to: Iterable[Resource]
     ) -> str:
-        """Make the permissions in the stack of a resource, and return their variable."""
+        """Make `SessionManagerPermissions` in the stack of a resource, and return its variable."""
         given = [self.stack(about), self.new_id(about, "SessionManager"), *arguments]
         made_by = self.library("SessionManagerPermissions")
         permissions = self.new("permissions", f"{made_by}({', '.join(given)})")
@@ -255,15 +255,15 @@ class Code(Writing):
         return permissions
 
     def give_permissions(self, role: Resource, actions: tuple[str, ...], options: Options) -> None:
-        """Give a role the permissions, and have the compute that uses it wait for them.
+        """Give a role the permissions, and make the compute that uses it depend on them.
 
-        They are made in the stack of the role, or in that of an option if this stack depends on the
-        role's. Only compute of that stack waits for them.
+        The permissions are in the stack of the role, or in the stack of an option if that stack
+        depends on the role's. Only compute in the same stack depends on them.
 
         Args:
-            role: the role; a profile of it if it is not in the app.
-            actions: what the agent needs for every session, and the role may not do.
-            options: what sessions need besides.
+            role: the role; its profile if the role is not in the app.
+            actions: the actions for every session that the role lacks.
+            options: what else sessions need.
         """
         given = self.arguments(role, options)
         if not actions and not given:
@@ -277,7 +277,7 @@ class Code(Writing):
         self.have_wait(role, permissions, after)
 
     def _after(self, resource: Resource, options: Iterable[Resource]) -> Resource:
-        """Return the one of some resources whose stack is deployed last."""
+        """Return the resource whose stack is deployed last."""
         last = resource
         for one in options:
             if self.constructs.depends(one.template, last.template):
@@ -285,9 +285,9 @@ class Code(Writing):
         return last
 
     def depend(self, launcher: Resource, policy: Resource | str, on: Iterable[str]) -> None:
-        """Write a dependency of constructs, or metadata of the L1 construct.
+        """Write a dependency between constructs, or metadata of the L1 construct.
 
-        CDK writes no dependency of a construct whose dependencies the app overrides.
+        If the app overrides the dependencies of a construct, CDK writes no others.
         """
         waits_for = policy if isinstance(policy, str) else self.l1(policy)
         depends = f"node.add_dependency({waits_for})"
@@ -319,7 +319,7 @@ class Code(Writing):
         return self._variable((name, made_by), name, made_by)
 
     def new_id(self, resource: Resource, what: str) -> str:
-        """Return an id, as a literal, of something new about a resource in its stack."""
+        """Return a literal with a free id, for a new construct in the stack of a resource."""
         made = self.made(resource)
         ids = [one for one in made.ids if one not in DEFAULT_CHILDREN]
         if made.is_included:
@@ -350,7 +350,7 @@ class Code(Writing):
         return self.constructs.fleet(self._resources[0])
 
     def is_l2(self, resource: Resource, path: str = "") -> bool:
-        """Tell whether the L2 construct for its type makes a resource, and writes its property."""
+        """Tell whether an L2 construct of the expected class makes a resource and its property."""
         is_child = self.made(resource).l2 == L2.get(resource.type, "-")
         return is_child and (not path or self.constructs.source(resource, path) == Source.CONSTRUCT)
 
@@ -370,7 +370,7 @@ class Code(Writing):
         return self._variable(("l1", resource), name, taken)
 
     def l2(self, resource: Resource) -> str:
-        """Return a variable with the L2 construct of a resource, which `is_l2`."""
+        """Return a variable with the L2 construct of a resource for which `is_l2` is true."""
         made = self.made(resource)
         taken = self.at((*made.stack, *made.ids[:-1]))
         return self._variable(("l2", resource), snake("_".join(made.ids[-3:-1])), taken)
@@ -384,11 +384,11 @@ class Code(Writing):
         return self.l2(resource) if self.is_l2(resource) else self.l1(resource)
 
     def stack(self, resource: Resource) -> str:
-        """Return the expression that takes the stack of a resource."""
+        """Return the expression that looks up the stack of a resource."""
         return self.at(self.made(resource).stack)
 
     def at(self, ids: tuple[str, ...]) -> str:
-        """Return a mark for the expression that takes a construct by its ids from the app."""
+        """Return a mark for the expression that looks up a construct by its ids from the app."""
         return self._places.setdefault(ids, f"\0{len(self._places)}\0")
 
     # Values
@@ -403,14 +403,14 @@ class Code(Writing):
         return Expression(f"{self.l1(resource)}.{name}", (resource, attribute))
 
     def reaches(self, resource: Resource, other: Resource) -> bool:
-        """Tell whether two resources are in one stage: CDK passes references between its stacks.
+        """Tell whether two resources are in one stage. CDK resolves references between its stacks.
 
         The templates of another stage are in another folder.
         """
         return resource.template.path.parent == other.template.path.parent
 
     def block(self, resource: Resource) -> object:
-        """Return the range itself, if it is known: it makes no reference between stacks."""
+        """Return the CIDR block itself if it is known, as it needs no reference between stacks."""
         known = [one for one in self.named(resource, "CidrBlock") if isinstance(one, str)]
         if known:
             return known[0]
@@ -453,14 +453,14 @@ _ADDS_STATEMENTS: Final = {
     "AWS::IAM::ManagedPolicy": "add_statements",
     "AWS::IAM::Role": "assume_role_policy.add_statements",
 }
-"""What adds a statement to the document of an L2 construct."""
+"""The method of each L2 construct that adds a statement to its document."""
 
 
 def _path_from(given: str, scope: tuple[str, ...], ids: tuple[str, ...]) -> str:
-    """Return the expression that takes a construct by its ids, from the one that is given.
+    """Return the expression that looks up a construct by its ids, starting at another construct.
 
-    It starts at the nearest scope that both share: a stage may be one of several that the same code
-    makes.
+    The path goes through the nearest scope that both share, as the same code may make several
+    stages.
     """
     found, above = given, scope
     while ids[: len(above)] != above:
@@ -471,12 +471,12 @@ def _path_from(given: str, scope: tuple[str, ...], ids: tuple[str, ...]) -> str:
 
 
 def _policy_of(permissions: str) -> str:
-    """Return the L1 construct of the policy of permissions."""
+    """Return the expression for the L1 policy of a `SessionManagerPermissions`."""
     return f"{permissions}.policy.node.default_child"
 
 
 def _in_camel_case(value: object) -> object:
-    """Return a nested value with its keys as L1 constructs take them."""
+    """Return a nested value with its keys in camel case, as L1 constructs expect them."""
     if is_mapping(value):
         return {f"{name[0].lower()}{name[1:]}": one for name, one in value.items()}
     return [*map(_in_camel_case, value)] if isinstance(value, list) else value

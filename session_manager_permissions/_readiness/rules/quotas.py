@@ -1,4 +1,4 @@
-"""The policies of a role that are beyond IAM's quotas, so that the deployment fails.
+"""Policies of a role that exceed IAM's quotas, so that the deployment fails.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 """
@@ -41,7 +41,7 @@ _FAILS: Final = "the deployment will fail: "
 
 
 def of_role(roles: Roles, role: Role, profile: Resource) -> Iterator[Told]:
-    """Find policies beyond IAM's quotas."""
+    """Find policies of a role that exceed IAM's quotas."""
     length, its_role = _inline_length(roles, role), role_behind(role.resource)
     if length > _limits.MAX_INLINE_POLICIES:
         why = f"the inline policies of {its_role} have at least {length} characters, and IAM "
@@ -61,17 +61,17 @@ def of_role(roles: Roles, role: Role, profile: Resource) -> Iterator[Told]:
         merge = f"merge several managed policies of {its_role} into one, or use inline policies"
         yield TOO_MANY_MANAGED_POLICIES.on_role_of(profile, _FAILS + why, Advice(merge))
     elif number > _limits.MANAGED_POLICIES:
-        quota = "the account's quota of managed policies on a role, which Service Quotas shows and "
-        quota += f"which is {_limits.MANAGED_POLICIES} unless it was raised"
-        yield f"{quota} ({its_role} has {number})"
+        quota = "the account's quota of managed policies for a role (Service Quotas shows it, the "
+        quota += f"default is {_limits.MANAGED_POLICIES}"
+        yield f"{quota}, and {its_role} has {number})"
 
 
-# What the role may have in all worlds together is compared with the quota first: only if that is
-# more is the world asked what the role has.
+# First, the policies of all worlds together are compared with the quota. Only if they exceed it are
+# the policies of each world counted.
 
 
 def _certain(roles: Roles, role: Role, attached: Iterable[Attachment]) -> list[Policy]:
-    """Return the policies that a role certainly has, of those that it may have."""
+    """Return the policies that a role certainly has."""
     return [
         one.policy
         for one in attached
@@ -80,7 +80,7 @@ def _certain(roles: Roles, role: Role, attached: Iterable[Attachment]) -> list[P
 
 
 def _inline_length(roles: Roles, role: Role) -> int:
-    """Return the least length of a role's inline policies; 0 if they can't be too long."""
+    """Return the minimum length of a role's inline policies; 0 if they can't be too long."""
     if sum(one.policy.longest for one in role.inline) <= _limits.MAX_INLINE_POLICIES:
         return 0
     return sum(policy.length for policy in _certain(roles, role, role.inline))
@@ -94,7 +94,7 @@ def _long_managed(roles: Roles, role: Role) -> list[Policy]:
 
 
 def _managed_policies(roles: Roles, role: Role) -> int:
-    """Return the least number of a role's managed policies; 0 if they can't be too many."""
+    """Return the minimum number of a role's managed policies; 0 if they can't be too many."""
     if len(role.managed) + len(role.others) <= _limits.MANAGED_POLICIES:
         return 0
     arns = {arn for one, arn in role.others if arn.startswith("arn:") and one.is_there}

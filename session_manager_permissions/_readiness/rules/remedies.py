@@ -1,7 +1,7 @@
 """The fixes that several rules share. A fix for one rule alone is in the file of that rule.
 
-A `Fix` is defined once, and each writer puts it in its own terms. If this library or CDK has a
-construct for what a template spells out, the fix has a method for each of the two.
+Each `Fix` is defined once, and each writer writes it as code or as steps. If a construct of this
+library or CDK makes what a template spells out, the fix has a method for each of the two.
 """
 
 from __future__ import annotations
@@ -25,57 +25,57 @@ if TYPE_CHECKING:
     from .steps import Steps
 
 Writer: TypeAlias = "Code | Steps"
-"""What writes one fix: as code for whoever writes the app, or as steps in the template."""
+"""Writes one fix: as code for an app, or as steps for a template."""
 
 
 class Fix:
-    """What fixes a finding, or a part of it. It overrides `apply`, or both of the other methods."""
+    """Fixes a finding, or a part of it. A subclass overrides `apply`, or both other methods."""
 
     def apply(self, to: Writer) -> None:
-        """Have it written; where that is not possible, say what to do."""
+        """Write the fix by `to`; if that is not possible, say what to do by hand."""
 
     def in_python(self, code: Code) -> None:
-        """Write it as code."""
+        """Write the fix as code."""
         self.apply(code)
 
     def in_template(self, steps: Steps) -> None:
-        """Write it as steps."""
+        """Write the fix as steps."""
         self.apply(steps)
 
     def with_more(self, more: Allow) -> Fix:  # noqa: ARG002 # most give a role no permissions
-        """Return a fix that gives a role what another one allows as well, if it gives it any."""
+        """Return the fix with additional permissions, if it gives a role permissions."""
         return self
 
 
 @dataclass(frozen=True)
 class Advice(Fix):
-    """What to do if no code can fix a finding."""
+    """Says what to do by hand, if no code can fix a finding."""
 
     clause: str
     for_template: str = ""
-    """What to do in a template, if that is something else."""
+    """What to do in a template, if that differs."""
 
     def in_python(self, code: Code) -> None:
-        """Say it."""
+        """Add the advice to the code."""
         code.say(self.clause)
 
     def in_template(self, steps: Steps) -> None:
-        """Say it."""
+        """Add the advice to the steps."""
         steps.say(self.for_template or self.clause)
 
 
 def leave_out(actions: Iterable[str], role: Resource, by: str = "", of: str = "") -> Advice:
-    """Return what to do about an explicit Deny, as no code can find where its statement is made.
+    """Return advice about an explicit Deny, as no code can find what makes its statement.
 
     Args:
-        actions: what is denied.
+        actions: the actions that are denied.
         role: the role.
-        by: the statements that deny it. Default: - none is known to be in a policy of AWS
-        of: the keys and buckets whose own policies deny it. Default: - none is known to
+        by: the statements that deny them. Default: - none is known to be in an AWS managed policy
+        of: the keys and buckets whose own policies deny them. Default: - none is known
     """
     names, how = in_words([*dict.fromkeys(actions)]), "if it has `NotAction`, add them there"
     if "AWS managed" in by:
-        how = "an AWS managed policy can't be changed: take it off"
+        how = "an AWS managed policy can't be changed: detach it"
     also = f", also in the policy of {of}" if of else ""
     of_role = f"leave {names} out of each Deny that applies to {role_behind(role)}{also} ({how})"
     return Advice(f"leave these actions out of the Deny{also} ({how})", of_role)
@@ -83,12 +83,12 @@ def leave_out(actions: Iterable[str], role: Resource, by: str = "", of: str = ""
 
 @dataclass(frozen=True)
 class Ask(Fix):
-    """Whom to ask what can't be known."""
+    """Says whom to ask about what can't be known."""
 
     sentence: str
 
     def apply(self, to: Writer) -> None:
-        """Say it; in code, write a comment."""
+        """Add the sentence; in code, as a comment."""
         to.remark(self.sentence)
 
 
@@ -101,10 +101,10 @@ class Set(Fix):
     value: object = field(hash=False)
 
     def apply(self, to: Writer) -> None:
-        """Set the property, or say what to set if a function makes what contains it."""
+        """Set the property. If an intrinsic function returns its parent, say what to set."""
         above, whose = made_by_function(self.resource, self.path), self.resource.logical_id
         if (self.resource.type, self.path.partition(".")[0]) in _REPLACING:
-            to.remark(f"this change replaces {whose!r}: copy what is on its disks first")
+            to.remark(f"this change replaces {whose!r}: copy the data on its volumes first")
         if not above:
             to.set(self.resource, self.path, self.value)
             return
@@ -126,36 +126,36 @@ class AddStatement(Fix):
 
     resource: Resource
     path: str
-    """The property that is the document."""
+    """The property that holds the document."""
     statement: Mapping[str, object] = field(hash=False)
     otherwise: str
-    """What to do where the statements are not written as such."""
+    """What to do by hand, if the document has no list of statements to add to."""
 
     def apply(self, to: Writer) -> None:
-        """Add it."""
+        """Add the statement."""
         if not to.add_statement(self.resource, self.path, self.statement):
             to.say(self.otherwise)
 
 
 @dataclass(frozen=True)
 class Allow(Fix):
-    """Allows a role what it is missing: by a policy, in its permissions boundary, or by both."""
+    """Allows missing actions of a role: by a policy, in its permissions boundary, or by both."""
 
     role: Resource
-    """The role; a profile of it if it is not in the app."""
+    """The role; its profile if the role is not in the app."""
     actions: tuple[str, ...] = ()
-    """The actions that the agent needs for every session, and that no policy allows."""
+    """The actions for every session that no policy allows."""
     options: Options = ()
-    """What sessions need besides."""
+    """What else sessions need."""
     by_boundary: tuple[str, ...] = ()
-    """The actions that the boundary does not allow."""
+    """The actions that the permissions boundary does not allow."""
 
     def in_python(self, code: Code) -> None:
-        """Write the policy, or the option of the fleet; neither helps if the boundary denies it."""
+        """Write the policy, or the option of the fleet, unless a boundary can't be changed."""
         if not self._widen_boundary(code):
             return
         more = {*self.actions} - {*_needs.REGISTRATION.actions} or self.options or self.by_boundary
-        # Nothing can wait for the policy of a fleet, so the registration would come too late.
+        # Nothing can depend on the policy of a fleet, so the registration would come too late.
         is_own = more or any(one.lacks_registration for one in code.shared.launched())
         fleet = None if is_own else code.fleet()
         if fleet is None:
@@ -166,14 +166,14 @@ class Allow(Fix):
             _remake(code, fleet)
 
     def give_policy(self, code: Code) -> None:
-        """Write the construct that makes the policy, which the compute that uses it waits for."""
+        """Write the construct that makes the policy. The compute that uses it depends on it."""
         code.give_permissions(self.role, self.actions, code.usable(self.role, self.options))
 
     def in_template(self, steps: Steps) -> None:
-        """Add an inline policy with what every session needs, and a policy resource with the rest.
+        """Add an inline policy for what every session needs, and a policy resource for the rest.
 
-        The key policy of a key that the options name may refer to the role. If an inline policy of
-        the role referred to that key, the two resources would depend on each other.
+        The policy of a key in the options may refer to the role. If an inline policy of the role
+        referred to that key, the role and the key would depend on each other.
         """
         options = steps.usable(self.role, self.options)
         if of_options := [statement_of(one) for one in needed_by(options)]:
@@ -186,7 +186,7 @@ class Allow(Fix):
         self._widen_boundary(steps)
 
     def _widen_boundary(self, to: Writer) -> bool:
-        """Have the boundary allow what it lacks, if anything; tell whether there is a way."""
+        """Make the boundary allow the missing actions, if any; return whether that is possible."""
         if not self.by_boundary:
             return True
         boundary = next(iter(to.named(self.role, "PermissionsBoundary")), None)
@@ -200,11 +200,11 @@ class Allow(Fix):
         return is_widened
 
     def includes(self, fix: Allow) -> bool:
-        """Tell whether this fix allows what another one allows besides its `actions`."""
+        """Tell whether this fix has the options and boundary actions of another fix."""
         return {*fix.options, *fix.by_boundary} <= {*self.options, *self.by_boundary}
 
     def with_more(self, more: Allow) -> Allow:
-        """Return one fix that allows what this one and another allow."""
+        """Return one fix that allows what this fix and another fix allow."""
         actions = dict.fromkeys((*self.actions, *more.actions))
         options = dict.fromkeys((*self.options, *more.options))
         by_boundary = dict.fromkeys((*self.by_boundary, *more.by_boundary))
@@ -212,7 +212,7 @@ class Allow(Fix):
 
 
 def _remake(code: Code, fleet: FleetMade) -> None:
-    """Make a fleet again, with the registration."""
+    """Write code that makes a fleet again, with `allow_registration=True`."""
     scope = code.new("fleet_scope", f"{code.at((*fleet.scope, fleet.id))}.node.scope")
     id_ = in_python(fleet.id)
     arguments = {**(fleet.arguments or {}), "allow_registration": True}

@@ -24,7 +24,7 @@ class ReadinessRule(NamedTuple):
     """A rule of the check."""
 
     severity: str
-    """`warning`, `info`, or a warning that is an error with `strict`."""
+    """`warning`, `info`, or `_NOT_READY` for a warning that becomes an error with `strict`."""
     id: str
     finds: str
     reported_on: str = "the profile or node group"
@@ -41,11 +41,11 @@ class ReadinessRule(NamedTuple):
         return self.severity
 
     def found(self, on: Resource, location: str, said: str, *fixes: Fix) -> Finding:
-        """Return what it finds on a resource."""
+        """Return a finding of this rule on a resource."""
         return Finding(self, (on,), location, said, fixes)
 
     def on_role_of(self, profile: Resource, said: str, *fixes: Fix) -> Finding:
-        """Return what it finds about the role of a profile."""
+        """Return a finding of this rule about the role of a profile."""
         return Finding(self, (profile,), f"Properties.{ROLE_IN[profile.type]}", said, fixes)
 
 
@@ -55,7 +55,7 @@ info = partial(ReadinessRule, "info")
 
 
 class Finding(NamedTuple):
-    """What a rule finds, on all the resources that it concerns."""
+    """A finding of a rule, on all the resources that it concerns."""
 
     rule: ReadinessRule
     resources: tuple[Resource, ...]
@@ -75,7 +75,7 @@ class Finding(NamedTuple):
 
 
 def allows_of(found: Iterable[Finding]) -> list[Allow]:
-    """Return the fixes of findings that allow a role what it is missing."""
+    """Return the fixes of findings that give a role missing permissions."""
     return [fix for one in found for fix in one.fixes if isinstance(fix, Allow)]
 
 
@@ -88,7 +88,7 @@ def together(findings: Iterable[Finding], cause: Callable[[Finding], Hashable]) 
 
 
 def _merged(found: list[Finding]) -> Finding:
-    # What is missing in one world may be less than in another: the shortest claims the least.
+    # A role may lack less in one world than in another: the shortest description claims the least.
     shortest = min(found, key=lambda one: (len(one.description), one.description))
     return shortest._replace(
         resources=(*dict.fromkeys(where for each in found for where in each.resources),),
@@ -97,12 +97,12 @@ def _merged(found: list[Finding]) -> Finding:
 
 
 def with_more(found: list[Finding], more: Allow) -> list[Finding]:
-    """Add what sessions need besides to each fix that gives a role its permissions."""
+    """Add what else sessions need to each fix that gives a role its permissions."""
     return [one._replace(fixes=tuple(fix.with_more(more) for fix in one.fixes)) for one in found]
 
 
 Told: TypeAlias = "Finding | Callable[[], Iterable[Finding]] | str"
-"""What is wrong in a world, or a function that finds it with its fixes, which may take long.
+"""A finding in a world, or a function that makes findings, as their fixes may take long.
 
-If it can't be known whether something is wrong, a noun that says what decides.
+If it can't be known whether something is wrong, it is a noun that names what decides.
 """

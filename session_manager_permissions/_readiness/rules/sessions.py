@@ -1,4 +1,4 @@
-"""The Session documents of the app: what the roles of its instances may not do for sessions."""
+"""The rules about the Session documents of the app, and about what they need of roles."""
 
 from __future__ import annotations
 
@@ -42,35 +42,35 @@ if TYPE_CHECKING:
 
 SESSION_DENIED: Final = not_ready(
     "session-denied",
-    "a Session document with which no session opens: a role of the app may not use its key or "
-    "its enforced logs, its key encrypts nothing, its log group has no key though it enforces "
-    "encrypted logs, its `cloudWatchStreamingEnabled` is not a boolean, or it runs sessions as "
-    "`root`; the profile is not ready only if the document is the account's default, "
-    "`SSM-SessionManagerRunShell`",
+    "a Session document with which no session opens: a role of the app is not allowed to use the "
+    "document's key or enforced logs, the key can't encrypt sessions, the document enforces "
+    "encrypted logs and its log group has no key, `cloudWatchStreamingEnabled` is not a boolean, "
+    "or sessions run as `root`; the profile is not ready only if the document is the account's "
+    "default, `SSM-SessionManagerRunShell`",
     "the Session document",
 )
 LOG_LOST: Final = warning(
     "log-lost",
-    "session logs that do not arrive: the role may not write them, or the network does "
-    "not lead there",
+    "session logs that are lost, because the role is not allowed to write them, or the network "
+    "has no path to the service",
     "the Session document or the compute",
 )
 RULES: Final = (SESSION_DENIED, LOG_LOST)
 
 _INPUTS: Final = "Properties.Content"
 _TEXTS: Final = ("Ref", "Fn::FindInMap", "Fn::GetAtt", "Fn::ImportValue", "Fn::Join", "Fn::Sub")
-"""Functions that write a text where the input has to be a boolean, which `Fn::If` can choose."""
+"""Intrinsic functions that return a string and, unlike `Fn::If`, never a boolean."""
 (_ENCRYPTION,) = _needs.log_encryption().actions
 _ALLOWED: Final = Decision[Any](Answer.ALLOWED)
 _NOUNS: Final = {"kms": "key", "logs": "log group", "s3": "bucket"}
 _IN_TWO_LAYERS: Final = "aws:kms:dsse"
 """The encryption of buckets that older agents do not recognize as encryption."""
 _OF_KEY: Final = {"Enabled": "true", "KeySpec": "SYMMETRIC_DEFAULT", "KeyUsage": "ENCRYPT_DECRYPT"}
-"""What a key needs to encrypt sessions. Each value is the default of its property."""
+"""The properties that a key needs to encrypt sessions. Each value is also the default."""
 _OF_KMS: Final = "AWS_KMS"
-"""The origin of the key material that a key has from the start."""
+"""The `Origin` of a key whose key material AWS KMS makes."""
 _OF_AWS: Final = re.compile(f"(^|:){_needs.AWS_MANAGED_ALIAS}")
-"""The alias of an AWS managed key, by itself or in its ARN."""
+"""Matches the alias of an AWS managed key, alone or in an ARN."""
 
 
 class AgentCall(NamedTuple):
@@ -81,13 +81,13 @@ class AgentCall(NamedTuple):
     options: Options
     """The options of `SessionManagerPermissions` that allow it; none where they are not known."""
     ends: Fact
-    """Whether the session is refused without it; else its log is lost."""
+    """Whether the session is refused without it; if not, the log of the session is lost."""
     resource: Resource | None = None
     """The key or the bucket whose own policy may allow the call."""
     encryption: str | None = None
-    """The encryption that an upload asks Amazon S3 for; None if that is not known."""
+    """The encryption that an upload requests from Amazon S3; None if it is not known."""
     reads: AgentCall | None = None
-    """The call without which the agent uploads a log and asks for no encryption."""
+    """The call that reads how the bucket is encrypted; if it is denied, uploads request none."""
 
     @property
     def called_on(self) -> CalledOn:
@@ -107,13 +107,13 @@ class SessionRules:
         self._own = OwnPolicies(parts, decisions)
 
     def of_role(self, role: Role, where: Resource) -> Iterator[Told]:
-        """Find what keeps sessions that name no document from instances with a role.
+        """Find why sessions that name no document are refused on instances with a role.
 
-        What the role may not do for them is in `of_default_calls`.
+        `of_default_calls` finds the calls that the role is not allowed.
 
         Args:
             role: the role.
-            where: its profile, or what launches the instances in another region.
+            where: its profile; in another region, the resource that launches the instances.
         """
         document = self._sessions.default(where.template.stack)
         if document is None:
@@ -127,10 +127,10 @@ class SessionRules:
                 yield call.ends.decides
             elif answer is Answer.UNKNOWN:
                 name = document.resource.logical_id
-                yield f"whether the role may call {call.action}, as {name!r} asks for"
+                yield f"whether the role may call {call.action}, which {name!r} requires"
 
     def of_default_calls(self, role: Role, where: Resource) -> Iterator[Finding]:
-        """Find what the role may not do for sessions that name no document."""
+        """Find calls that the role is not allowed, for sessions that name no document."""
         if self._sessions.default(where.template.stack):
             yield from (one for one in self.of_calls(role, where) if one.rule == SESSION_DENIED)
 
@@ -140,9 +140,9 @@ class SessionRules:
             yield from (one for one in self._faults(document) if isinstance(one, Finding))
 
     def of_calls(self, role: Role, where: Resource) -> Iterator[Finding]:
-        """Find what a role may not do for sessions, and lost logs.
+        """Find calls that a role is not allowed, so that sessions are refused or logs are lost.
 
-        A session may be started with any of the documents, so a role that may use one is fine.
+        An operator may start a session with any of the documents, so one that works is enough.
         """
         documents = self._sessions.started_with(where.template.stack)
         denied = [(one, self.denied(role, one)) for one in documents]
@@ -168,8 +168,8 @@ class SessionRules:
     def lacking(self, role: Role, profile: Resource) -> Allow:
         """Return the fix that lets the role of a profile use one of the documents.
 
-        It is empty if the role may use one already. The account's default document has a finding of
-        its own.
+        The fix is empty if the role may already use one. The account's default document has a
+        finding of its own.
         """
         is_default = self._sessions.default(profile.template.stack)
         found = [] if is_default else self.of_calls(role, profile)
@@ -185,12 +185,12 @@ class SessionRules:
     def of_new_role(self, stack: Stack) -> Options:
         """Return the options that let a new role of a stack use one of the documents.
 
-        That is the document that asks for least.
+        It is the document that needs the fewest options.
         """
         return min(map(self.options, self._sessions.started_with(stack)), key=len, default=())
 
     def options(self, document: Document) -> Options:
-        """Return the options that allow what a document asks for."""
+        """Return the options that allow all calls for a document."""
         options = (option for call in self._calls(document) for option in call.options)
         return (*dict.fromkeys(options),)
 
@@ -209,9 +209,9 @@ class SessionRules:
             if ability.identity.answer is not Answer.ALLOWED:
                 lacking.append(call)
             if owner := self._closed_by(role, call):
-                said = f"let the policy of {owner!r} enable IAM policies of the role's account"
+                said = f"in the policy of {owner!r}, enable IAM policies of the role's account"
                 if ability.decision.answer is not Answer.ALLOWED:
-                    said += f", and allow {whose} to call {call.action} by one of them"
+                    said += f", and allow {whose} to call {call.action} in an IAM policy"
                 return Advice(said)
         if not all(call.options for call in lacking):
             actions = in_words([*dict.fromkeys(call.action for call in lacking)])
@@ -223,7 +223,7 @@ class SessionRules:
         return Allow(role.resource, (), (*options,), (*dict.fromkeys(by_boundary),))
 
     def _closed_by(self, role: Role, call: AgentCall) -> str:
-        """Name what has a policy of its own that keeps a role from a call, whatever IAM allows."""
+        """Name the key or bucket whose own policy denies a call, whatever IAM policies allow."""
         if call.resource is None:
             return ""
         allowed = Ability(_ALLOWED, _ALLOWED, _ALLOWED)
@@ -231,17 +231,17 @@ class SessionRules:
         return "" if answer < Answer.IMPLICIT_DENY else call.resource.logical_id
 
     def denied(self, role: Role, document: Document) -> list[AgentCall]:
-        """Return the calls that a role may not make, those without which sessions fail first."""
+        """Return the calls that a role is not allowed; first those without which sessions fail."""
         calls = (one for one in self._calls(document) if not isinstance(one.ends, Unknown))
         denied = [one for one in calls if self._answer(role, one) >= Answer.IMPLICIT_DENY]
         causes = dict.fromkeys(self._cause(role, one) for one in denied)
         return sorted(causes, key=lambda one: not one.ends)
 
     def _cause(self, role: Role, call: AgentCall) -> AgentCall:
-        """Return a denied call, or the denied call that causes it.
+        """Return the cause of a denied call: the call itself, or another denied call.
 
-        An upload may be denied only because it has no encryption header. Then the role lacks the
-        call that reads how the bucket encrypts.
+        An upload may be denied only because it has no encryption header. Then the cause is the call
+        that reads how the bucket is encrypted.
         """
         asks_for_encryption = call._replace(reads=None)
         if call.reads and self._answer(role, asks_for_encryption) is Answer.ALLOWED:
@@ -249,7 +249,7 @@ class SessionRules:
         return call
 
     def _asked(self, role: Role, call: AgentCall) -> Asked:
-        """Return what is asked about a call: an upload as the agent with this role makes it."""
+        """Return the question about a call. The encryption of an upload depends on the role."""
         encryption = call.encryption
         if call.reads:
             answer = self._answer(role, call.reads)
@@ -265,7 +265,7 @@ class SessionRules:
         by_iam = ability.decision.answer
         if call.action.startswith("logs:"):
             return by_iam
-        if call.resource is None:  # it has a policy of its own, which is not here
+        if call.resource is None:  # its own policy is not in the app
             own, other = role.resource.template.stack.account, _in_arn(call.on, 4)
             if own and other and own != other:  # both accounts have to allow it
                 return max(by_iam, Answer.UNKNOWN)
@@ -273,7 +273,7 @@ class SessionRules:
         return self._own.answer(call.resource, role, asked, ability)
 
     def _faults(self, document: Document) -> list[Told]:
-        """Return why sessions with a document are refused whatever the role, and what decides."""
+        """Return why sessions with a document are refused, whatever the role may do."""
         return self.parts.worlds.once(("faults", document.key), lambda: [*self._found_in(document)])
 
     def _found_in(self, document: Document) -> Iterator[Told]:
@@ -330,7 +330,7 @@ class SessionRules:
             if functions.UNKNOWN in known:
                 yield decider(written, f"{name} of the key {key.logical_id!r}")
             elif known.lower() != needed.lower():
-                why = f"{name} of their key {key.logical_id!r} is {known}, and has to be {needed}"
+                why = f"{name} of their key {key.logical_id!r} is {known}, and must be {needed}"
                 another = "name a symmetric key that encrypts and decrypts"
                 enable = Set(key, name, value=True)
                 yield _refused(document, why, enable if name == "Enabled" else another)
@@ -395,11 +395,11 @@ class SessionRules:
         yield uploads._replace(encryption=encryption, reads=reads)
 
     def _key(self, value: Value) -> Resource | None:
-        """The key of the app that an input names, by itself or by an alias."""
+        """Return the key of the app that an input names, directly or by an alias."""
         return reference_to(self._behind_alias(value), *KEYS)
 
     def _behind_alias(self, value: Value) -> Value:
-        """Return the name of the key behind an alias of the app; any other value as it is."""
+        """Return the target key of an alias of the app; return any other value as it is."""
         alias = reference_to(value, ALIAS)
         if alias is None:
             return value
@@ -407,10 +407,10 @@ class SessionRules:
 
 
 def _arn_of_key(document: Document, named: Value) -> Value:
-    """Return the ARN of the key that an input names, which is all that IAM knows a key by.
+    """Return the ARN of the key that an input names, as IAM identifies a key by its ARN.
 
-    A key that is named by its id is in the account and the region of the document. An alias does
-    not tell the id of its key.
+    A key id means a key in the account and the region of the document. The ARN of an alias does not
+    contain the id of its key.
     """
     template, of_account = document.resource.template, "arn::kms:${AWS::Region}:${AWS::AccountId}"
     match named:
@@ -425,14 +425,14 @@ def _arn_of_key(document: Document, named: Value) -> Value:
 
 
 def _encryption(bucket: Resource) -> dict[str, Any]:
-    """Return how a bucket encrypts by default."""
+    """Return the default encryption of a bucket."""
     of_bucket = functions.mapping(bucket.properties.get("BucketEncryption"))
     rule = next(iter(functions.listed(of_bucket.get("ServerSideEncryptionConfiguration"))), None)
     return functions.mapping(functions.mapping(rule).get("ServerSideEncryptionByDefault"))
 
 
 def _in_arn(value: Value, place: int) -> str:
-    """Return a part of an ARN; an empty text where the value is none."""
+    """Return a part of an ARN; an empty text if the value is not an ARN."""
     match value:
         case (str(arn), *_) if re.match("arn(:[^:]*){5}", arn):
             return arn.split(":")[place]
@@ -444,7 +444,7 @@ def _faults_of_region(document: Document, named: Value) -> Iterator[Told]:
     match named:
         case (ReturnValue(key, _),) if key.type in (*KEYS, ALIAS):
             of_key = key.template.stack.region or ""
-            # Replicas have the id of a multi-Region key, and any key may have an equal alias.
+            # A multi-Region key has replicas with its id, and any key may have the same alias.
             is_shared = key.type != KEYS[0] or key.properties.get("MultiRegion", False) is not False
     if own and of_key and own != of_key:
         why = f"their key is of {of_key}, and instances of {own} can't use it"
@@ -454,7 +454,7 @@ def _faults_of_region(document: Document, named: Value) -> Iterator[Told]:
 
 
 def _own_group(document: Document, name: Value) -> Resource | None:
-    """Return the log group that an input names, which the agent looks for in its own region."""
+    """Return the log group that an input names. The agent looks for it in its own region."""
     group = reference_to(name, "AWS::Logs::LogGroup")
     own = document.resource.template.stack.environment
     return group if group and group.template.stack.environment == own else None

@@ -1,4 +1,4 @@
-"""What a policy says, as statements of a template and as options of `SessionManagerPermissions`."""
+"""Permissions as policy statements of a template, and as options of `SessionManagerPermissions`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BUCKET_KEY: Final = "log_bucket_key"
 _LOG_GROUPS: Final = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:"
 
 Needed: TypeAlias = "Iterable[_needs.NeededStatement]"
-"""Statements as `_needs` has them, which templates and code write in their own ways."""
+"""Statements of `_needs`, which templates and code write differently."""
 
 
 def policy_of(statements: Iterable[object]) -> dict[str, object]:
@@ -26,7 +26,7 @@ def policy_of(statements: Iterable[object]) -> dict[str, object]:
 
 
 def inline(name: str, statements: Iterable[object]) -> dict[str, object]:
-    """Return an inline policy. One of the same name would take its place on the role."""
+    """Return an inline policy. Another policy of the same name would replace it on the role."""
     return {"PolicyName": name, "PolicyDocument": policy_of(statements)}
 
 
@@ -36,7 +36,7 @@ def allow(actions: Iterable[str], resource: object = "*") -> dict[str, object]:
 
 
 def statement_of(needed: _needs.NeededStatement) -> dict[str, object]:
-    """Return a statement of `_needs`, in whose resource `${...}` refers to a template."""
+    """Return a statement of `_needs`. In its resource, `${...}` refers to the template."""
     resource = {"Fn::Sub": needed.resource} if "${" in needed.resource else needed.resource
     return {"Sid": needed.sid, **allow(needed.actions, resource)}
 
@@ -51,7 +51,7 @@ class Option(NamedTuple):
 
     name: str
     value: Resource | str | bool
-    """What the app makes, or what is given as it is."""
+    """A resource of the app, or a literal value."""
 
 
 Options: TypeAlias = tuple[Option, ...]

@@ -1,6 +1,6 @@
 """Writes a fix as steps: what to change in a template.
 
-The changes that consist of others are in `writer.py`.
+Changes that combine several others are in `writer.py`.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class Step(NamedTuple):
 
     text: str
     template: Template | None = None
-    """The template to change; None where the text alone says what to do."""
+    """The template to change; None if only the text says what to do."""
     logical_id: str = ""
     path: str = ""
     """The place in the resource, such as `Properties.Tags`; empty for a new resource."""
     value: Any = None
     """The new value of that place, or the entry to add to the list there."""
     adds: bool = False
-    """Whether the value is an entry to add to a list, or to the entry that stands in its place."""
+    """Whether to add the value as an entry to a list, or to a single entry in place of a list."""
 
 
 class Steps(Writing):
@@ -48,7 +48,7 @@ class Steps(Writing):
         return (*self._steps.values(),)
 
     def say(self, clause: str) -> None:
-        """Say what to do by hand, as no template that is here can be changed so."""
+        """Say what to do by hand, as no change of these templates can do it."""
         self._add(Step(clause))
 
     def _add(self, step: Step) -> None:
@@ -59,7 +59,7 @@ class Steps(Writing):
         return json.dumps(value)
 
     def set(self, resource: Resource, path: str, value: object) -> None:
-        """Say what a property has to be."""
+        """Say what to set a property to."""
         path = f"Properties.{path_written(resource, path) if '.' in path else path}"
         self._set(resource, path, value)
 
@@ -79,7 +79,7 @@ class Steps(Writing):
     def make(self, about: Resource, what: str, type_: str, properties: Mapping[str, object]) -> str:
         """Say which resource to add, and return its logical id.
 
-        It is on the condition of what it refers to.
+        The resource gets the conditions of the resources that it refers to.
         """
         template, logical_id = about.template, self.name(about, what, properties)
         body: dict[str, Any] = {"Type": type_}
@@ -96,9 +96,9 @@ class Steps(Writing):
         return logical_id
 
     def name(self, about: Resource, what: str, content: object) -> str:
-        """Return a free id of something new about a resource.
+        """Return a free logical id for a new resource about another one.
 
-        Fixes that add the same content give it the same id, so that it is added once.
+        Fixes that add the same content use the same id, so that it is added only once.
         """
         free = partial(self.shared.free_id, about.template, f"{about.logical_id}{what}")
         return self.shared.once((about, what, json.dumps(content)), free)
@@ -126,7 +126,7 @@ class Steps(Writing):
             self._add_to(launcher, "DependsOn", launcher.body.get("DependsOn"), _id(policy))
 
     def add_policy(self, role: Resource, statements: Sequence[Mapping[str, object]]) -> None:
-        """Add a policy of a role, which the compute that uses the role waits for."""
+        """Add a policy of a role. The compute that uses the role depends on the policy."""
         new_name = self.name(role, "SessionManager", statements)
         properties = {"RoleName": self.ref(role), **inline(new_name, statements)}
         new = self.make(role, "SessionManager", "AWS::IAM::RolePolicy", properties)
@@ -142,7 +142,7 @@ class Steps(Writing):
         return resource.template is other.template
 
     def block(self, resource: Resource) -> object:
-        """Return the attribute of the VPC, or what the template has of a further range."""
+        """Return the VPC's attribute, or the property of an additional CIDR block."""
         is_vpc = resource.type == "AWS::EC2::VPC"
         return self.ref(resource, "CidrBlock") if is_vpc else written(resource, "CidrBlock")
 

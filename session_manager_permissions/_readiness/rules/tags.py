@@ -1,4 +1,4 @@
-"""Grants of operators by tags that no compute of the app has."""
+"""Grants to operators on instances with tags that no compute of the app has."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ RULES: Final = (TAGS_MATCH_NOTHING,)
 
 _START: Final = ("ssm:StartSession",)
 _TAG: Final = "ssm:resourcetag/"
-"""How the condition keys of tags begin. It is in lower case, as IAM ignores case in keys."""
+"""The prefix of the condition keys of tags, in lower case, as IAM ignores the case of keys."""
 _OF_OTHERS: Final = re.compile(
     r"(?i)(aws|eks|elasticbeanstalk):|([\w.-]*\.)?(k8s|karpenter|kubernetes)\.\w+/|AmazonECSManaged$"
 )
-"""How the keys of tags begin that AWS, Kubernetes or Karpenter gives to instances."""
+"""Matches the beginnings of tag keys that AWS, Kubernetes or Karpenter gives to instances."""
 _MAKES_TAGS: Final = re.compile(rb"(?i)create[-_]?tags|new-ec2tag")
-"""The names of the call that tags instances, in a script, in code or in the policy of its role."""
+"""Matches the call that tags instances, in a script, in code or in a policy."""
 _POLICIES: Final = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
 _GROUP: Final = "AWS::AutoScaling::AutoScalingGroup"
 _TAGGED: Final = ("AWS::EC2::Instance", _GROUP)
-"""Compute whose own tags reach its instances."""
+"""The types of compute whose own tags are passed to the instances."""
 _READ: Final = (*_TAGGED, "AWS::EKS::Nodegroup")
-"""Compute whose tags are known, with those of its launch templates."""
+"""The types of compute whose instance tags are known, together with those of launch templates."""
 
 
 def of_grants(parts: Parts, roles: Roles, launchers: Launchers) -> Iterator[Finding]:
-    """Find tags of grants that no compute has. A stack's own tags reach it as well."""
+    """Find tags of grants that no compute has. Compute also gets the tags of its stack."""
     grants = [
         (policy.resource, key, values)
         for policy in roles.policies
@@ -90,9 +90,9 @@ def _has_others(parts: Parts, compute: Resource) -> bool:
 
 
 def _asked(parts: Parts, policy: Resource) -> Iterator[tuple[str, list[str]]]:
-    """Yield each tag that a grant asks for, with its values, if these are known.
+    """Yield each tag that a grant requires, with its values, if they are known.
 
-    A grant for hybrid nodes is left out, as no template has these.
+    Grants on hybrid nodes are left out, as no template contains hybrid nodes.
     """
     document = mapping(as_document(policy.properties.get("PolicyDocument")))
     for statement in entries(document.get("Statement")):
@@ -102,7 +102,7 @@ def _asked(parts: Parts, policy: Resource) -> Iterator[tuple[str, list[str]]]:
             condition = mapping(statement.get("Condition"))
             for name, asked in mapping(condition.get("StringEquals")).items():
                 values = [parts.text(policy, one) for one in listed(asked)]
-                # Only the request decides about a variable of the policy.
+                # The value of a policy variable is known only when a request is made.
                 is_known = values and not any(UNKNOWN in one or "${" in one for one in values)
                 prefix, key = name[: len(_TAG)], name[len(_TAG) :]
                 if is_known and prefix.lower() == _TAG and not _OF_OTHERS.match(key):
@@ -110,9 +110,9 @@ def _asked(parts: Parts, policy: Resource) -> Iterator[tuple[str, list[str]]]:
 
 
 def _tags(parts: Parts, compute: Resource) -> Iterator[tuple[str, str]]:
-    """Yield the tags of compute, with those of the nested stacks that it is in."""
+    """Yield the tags of compute, and of the nested stacks that contain it."""
     if compute.type == "AWS::EKS::Nodegroup":
-        return  # its own tags do not reach its instances
+        return  # its own tags are not passed to its instances
     if compute.template.nested_as is not None:
         yield from _tags(parts, compute.template.nested_as)
     for entry in entries(compute.properties.get("Tags")):
@@ -128,7 +128,7 @@ def _of_template(parts: Parts, template: Resource) -> Iterator[tuple[str, str]]:
 
 
 def _tag(parts: Parts, owner: Resource, tag: dict[str, Any]) -> tuple[str, str]:
-    """Return the key of a tag, in lower case as IAM ignores case in it, and its value."""
+    """Return the key and the value of a tag. The key is in lower case, as IAM ignores its case."""
     return parts.text(owner, tag.get("Key")).lower(), parts.text(owner, tag.get("Value"))
 
 
@@ -136,7 +136,7 @@ def _tag(parts: Parts, owner: Resource, tag: dict[str, Any]) -> tuple[str, str]:
 
 
 def _fix(policy: Resource, compute: list[Resource], tagged: set[str], tag: Tag) -> Fix:
-    """Return what tags the compute; only whoever wrote the grant knows which of several it is."""
+    """Return the fix that tags the compute, or advice if it is not clear which compute is meant."""
     if len(compute) == 1 and compute[0].type in _TAGGED and tag.key.lower() not in tagged:
         return tag
     named = f"in {policy.logical_id!r}, name a tag of the compute, or give the compute the tag "
@@ -164,7 +164,7 @@ class Tag(Fix):
         tag: dict[str, object] = {"Key": self.key, "Value": self.value}
         if self.compute.type == _GROUP:
             tag["PropagateAtLaunch"] = True
-        # A group may have a tag of this key that does not reach its instances, and takes no second.
+        # A group may have a tag with this key that is not propagated, and can't have a second one.
         there = [one.get("Key") for one in entries(written(self.compute, "Tags"))]
         if self.key in there or not to.append(self.compute, "Tags", tag):
             to.say(f"give {self.compute.logical_id} the tag {to.literal(tag)}")

@@ -1,4 +1,4 @@
-"""The changes that fixes are made of; `python.py` writes them as code, `steps.py` as steps."""
+"""The changes that fixes consist of. `python.py` writes them as code, and `steps.py` as steps."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 
 _SEPARATORS: Final = bytes.maketrans(b"\"'[]{}:,", b" " * 8)
-"""What stands between words in JSON and YAML, each read as a space."""
+"""Replaces each character that separates words in JSON and YAML by a space."""
 
 
 class LaunchedBy(NamedTuple):
-    """What launches instances in a world, and with what."""
+    """A resource that launches instances in a world, with their role."""
 
     launcher: Resource
     set_in: Resource
     """The resource in which to set the profile: the launcher, or its launch template."""
     role: Resource | None
-    """Their role, or their profile if the role is not in the app; None without one."""
+    """The role of the instances; their profile if the role is not in the app; None without one."""
     lacks_registration: bool
-    """Whether the registration is all that the role lacks when they boot."""
+    """Whether the role lacks only the registration when the instances boot."""
 
 
 class Shared(Once):
-    """What the fixes of an assembly share and make once, so that they can be used together."""
+    """What all fixes of an assembly share, so that they can be applied together."""
 
     def __init__(
         self,
@@ -62,14 +62,14 @@ class Shared(Once):
         return self.once("launched", self._launches)
 
     def _words(self) -> frozenset[bytes]:
-        """Return all words in the templates that can be an id, such as the name of a policy."""
+        """Return all words of the templates, each of which may be an id or a name."""
         contents = b" ".join(one.content for one in self.parts.assembly.templates)
         return frozenset(contents.translate(_SEPARATORS).split())
 
     def free_id(self, template: Template, wanted: str) -> str:
-        """Return an id that nothing in a stack has, and that no other fix gives.
+        """Return an id that is free in a stack, and that no other fix uses.
 
-        It is the name of no parameter and of no policy either.
+        No parameter and no policy has it as a name either.
         """
         wanted = re.sub(r"[^A-Za-z0-9]", "", wanted) or "SessionManager"
         number, found = 1, wanted
@@ -91,40 +91,40 @@ class NewRole(NamedTuple):
     name: object
     arn: object
     policy: str = ""
-    """What its instances wait for; empty if it has its policy from the start or another stack."""
+    """The policy for instances to depend on; empty if the role has it at once, or another stack."""
 
 
 class Writing(ABC, Once):
-    """What writes one fix, in the terms of an app or of a template, and makes each part once."""
+    """Writes one fix, as code or as steps, and makes each part once."""
 
     def __init__(self, shared: Shared) -> None:
         super().__init__()
         self.shared = shared
         self.parts = shared.parts
         self.conditions: dict[str, Iterable[str]] = {}
-        """The conditions of what is made."""
+        """The conditions of each resource that the fix makes."""
 
     def named(self, resource: Resource, path: str) -> list[Resource | str]:
-        """Return the resources and texts in a property, of those that each world has there."""
+        """Return the resources and texts that a property names in every world."""
         return [*self.parts.in_each_world(resource, written(resource, path))]
 
     def parts_of(self, whole: Resource, type_: str, by: str) -> list[Resource]:
-        """Return the resources of a type of which a property names `whole` in each world."""
+        """Return the resources of a type whose property `by` names `whole` in every world."""
         return [one for one in self.parts.by_type[type_] if whole in self.named(one, by)]
 
-    # What the changes below are made of
+    # Basic changes
 
     @abstractmethod
     def add_entry(self, resource: Resource, path: str, there: object, entry: object) -> None:
-        """Add an entry to what a property has: a list, one entry in place of it, or None."""
+        """Add an entry to a property, whose value is a list, a single entry, or None."""
 
     @abstractmethod
     def make(self, about: Resource, what: str, type_: str, properties: Mapping[str, object]) -> str:
-        """Make a resource in the stack of another, and return what to call it."""
+        """Make a resource in the stack of another resource, and return its name in the fix."""
 
     @abstractmethod
     def ref(self, resource: Resource | str, attribute: str = "") -> object:
-        """Return what a property has as a reference to a resource, or to what `make` has made."""
+        """Return a reference to a resource of the app, or to a resource from `make`."""
 
     @abstractmethod
     def reaches(self, resource: Resource, other: Resource) -> bool:
@@ -132,17 +132,17 @@ class Writing(ABC, Once):
 
     @abstractmethod
     def say(self, clause: str) -> None:
-        """Say what to do by hand, as no change can be written."""
+        """Say what to do by hand, if no change can be written."""
 
     def remark(self, text: str) -> None:
-        """Say what changes nothing by itself."""
+        """Add a remark, which changes nothing."""
         self.say(text)
 
     def usable(self, about: Resource, options: Options) -> Options:
-        """Return the options of a role, or say what to do if no fix can refer to what they name.
+        """Return the options of a role. If the fix can't refer to their resources, say what to do.
 
         Args:
-            about: the role, or what has one that is not in the app.
+            about: the role, or a resource with a role that is not in the app.
             options: the options.
         """
         made = resources_of(options)
@@ -154,47 +154,47 @@ class Writing(ABC, Once):
         return ()
 
     def _is_after(self, resource: Resource, about: Resource) -> bool:
-        """Tell whether a resource waits for the instances of a role.
+        """Tell whether a resource depends on the instances of a role.
 
-        They can't wait for a policy that refers to it.
+        Then the instances can't depend on a policy that refers to the resource.
         """
         return not {*self._launching(about)}.isdisjoint(resource.waits_for)
 
     def _launching(self, by: Resource) -> list[Resource]:
-        """Return what launches instances with a role, or by what a resource says."""
+        """Return what launches instances with the role `by`, or with the profile set in `by`."""
         found = (one.launcher for one in self.shared.launched() if by in (one.role, one.set_in))
         return [*dict.fromkeys(found)]
 
     @abstractmethod
     def depend(self, launcher: Resource, policy: Resource | str, on: Iterable[str]) -> None:
-        """Make what launches instances depend on a policy; on conditions, refer to it in metadata.
+        """Make a launcher depend on a policy. If the policy has conditions, use its metadata.
 
-        CloudFormation deploys nothing that depends on a resource that a condition leaves out.
+        CloudFormation does not deploy a resource with a dependency that a condition leaves out.
         """
 
-    # Changes that consist of others
+    # Changes that combine basic changes
 
     def wait(self, launcher: Resource, policy: Resource | str) -> None:
-        """Make what launches instances wait for a policy, or for what makes it."""
+        """Make a launcher depend on a policy, or on the construct that makes it."""
         on = self.conditions[policy] if isinstance(policy, str) else by_condition([policy])
         self.depend(launcher, policy, [one for one in on if one != launcher.condition])
 
     def have_wait(self, by: Resource, policy: str, about: Resource) -> None:
-        """Make what launches instances wait for a new policy of their role.
+        """Make the resources that launch instances depend on a new policy of the role.
 
         Args:
-            by: the role, or what says how to launch them.
+            by: the role, or the resource that says how to launch the instances.
             policy: the policy.
-            about: the policy is made in the stack of this resource, to which it may refer.
+            about: a resource in the stack of the policy, to which the policy may refer.
         """
         for one in self._launching(by):
             if one.template is about.template and one not in about.waits_for:
                 self.wait(one, policy)
 
     def append(self, resource: Resource, path: str, entry: object) -> bool:
-        """Add an entry to the list that a property is; tell whether there is a way.
+        """Add an entry to a list property; return whether that is possible.
 
-        CloudFormation takes one entry in place of a list.
+        CloudFormation accepts a single entry in place of a list.
         """
         there = written(resource, path)
         if is_function(there):
@@ -203,12 +203,12 @@ class Writing(ABC, Once):
         return True
 
     def add_statement(self, resource: Resource, path: str, statement: Mapping[str, object]) -> bool:
-        """Add a statement to a policy document; tell whether there is a way."""
+        """Add a statement to a policy document; return whether that is possible."""
         document = written(resource, path)
         return is_mapping(document) and self.append(resource, f"{path}.Statement", statement)
 
     def add_https_rule(self, group: Resource, direction: str, block: object) -> None:
-        """Let TCP 443 pass by a rule of a security group, or of a resource's own group."""
+        """Allow TCP 443 by a rule of a security group, or of the group that AWS makes."""
         attribute = _OWN_GROUP.get(group.type, "GroupId")
         properties = {"GroupId": self.ref(group, attribute), **HTTPS, "CidrIp": block}
         self.make(group, f"Https{direction}", f"AWS::EC2::SecurityGroup{direction}", properties)
@@ -218,34 +218,34 @@ _OWN_GROUP: Final = {
     "AWS::EC2::VPC": "DefaultSecurityGroup",
     "AWS::EKS::Cluster": "ClusterSecurityGroupId",
 }
-"""The attribute with the id of the security group that AWS makes with a resource."""
+"""The attribute with the id of the security group that AWS makes for a resource."""
 HTTPS: Final = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}
 
 
 def role_behind(resource: Resource) -> str:
-    """Name a role, or the role of a profile or a node group, as a step does."""
+    """Name a role, or the role of a profile or a node group, for a message."""
     return f"the role {'' if resource.type == 'AWS::IAM::Role' else 'of '}{resource.logical_id!r}"
 
 
 def by_condition(resources: Iterable[Resource]) -> dict[str, Resource]:
-    """Return one resource on each condition that some of these are on."""
+    """Return one of the resources for each condition that they have."""
     return {one.condition: one for one in resources if isinstance(one.condition, str)}
 
 
 def only_on(conditions: Iterable[str], value: object) -> object:
-    """Return an expression for the value if all conditions hold, and for an empty text if not."""
+    """Return an `Fn::If` for the value if all conditions are true, and for an empty text if not."""
     for one in conditions:
         value = {"Fn::If": [one, value, ""]}
     return value
 
 
 def written(resource: Resource, path: str) -> object:
-    """Return a property as the template has it, in no particular world; None without it."""
+    """Return a property as the template has it, for all worlds; None if it is absent."""
     return _found(resource, path)[1]
 
 
 def made_by_function(resource: Resource, path: str) -> str:
-    """Return the path of what contains a property, if a function makes that; otherwise empty."""
+    """Return the path of a property's parent, if an intrinsic function returns it; else empty."""
     above, _, _ = path.rpartition(".")
     if not above or is_function(written(resource, above)):
         return above
@@ -253,7 +253,7 @@ def made_by_function(resource: Resource, path: str) -> str:
 
 
 def path_written(resource: Resource, path: str) -> str:
-    """Return the path of a property without the numbers of entries that have no list."""
+    """Return the path of a property without the indexes of single entries in place of lists."""
     return _found(resource, path)[0]
 
 
