@@ -62,7 +62,7 @@ INSTANCE_ID: Final = Name("the id of an instance", r"\w-", 1, 64)
 """Wider than EC2's ids, as unit tests of CDK apps use words. `node_fault` checks real ids."""
 EC2_ID: Final = Name("the id of a resource of EC2", r"\w-", 1, 64)
 ACCOUNT: Final = Name("an account", r"\w-", 1, 64)
-"""AWS has twelve digits only, and unit tests of CDK apps have words."""
+"""Wider than AWS's ids, as unit tests of CDK apps use words. `account_fault` checks real ids."""
 REGION: Final = Name("the name of a region", r"\w-", 1, 63)
 PARTITION: Final = Name("the name of a partition", r"\w-", 1, 63)
 
@@ -136,6 +136,12 @@ def prefix_fault(prefix: str) -> str | None:
             "give a shorter one"
         )
     return None
+
+
+def account_fault(account: str) -> str | None:
+    """Tell why `account` is not the id of an account."""
+    is_id = re.fullmatch(r"\d{12}", account, re.ASCII)
+    return None if is_id else "is not the id of an account: 12 digits"
 
 
 def role_fault(name_or_arn: str) -> str | None:

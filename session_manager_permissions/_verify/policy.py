@@ -49,7 +49,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_flag(grants, "--decrypt-sessions-only", only_help)
     aws = parser.add_argument_group("the account")
     add_option(aws, "--region", "REGION", "the region of the log group", _limits.REGION.fault)
-    add_option(aws, "--account", "ACCOUNT", "the account of the log group", _limits.ACCOUNT.fault)
+    add_option(aws, "--account", "ACCOUNT", "the account of the log group", _limits.account_fault)
     partition_help = (
         "the partition, such as aws-us-gov (default: that of the ARNs and of --region, else aws)"
     )

@@ -204,7 +204,7 @@ class Agent:
             samples = [hybrid, instance] if self.is_hybrid else [self.arn or instance]
             needs += [_needs.REGISTRATION._replace(resource=one) for one in samples]
         grant = "allow_registration=True"
-        if not (self.is_hybrid or ":managed-instance/" in (self.arn or "")):
+        if self.arn is None and not self.is_hybrid:  # of a node, `default-host-management` says it
             grant += (
                 "; if the account has Default Host Management Configuration, that may register the "
                 "instance instead, and the role's own policies then go unused"

@@ -47,6 +47,9 @@ NO_BOOLEANS: Final[tuple[object, ...]] = ("yes", "tRUE", " true", 0, 1, [], {})
     *((f"policy --log-group /ssm --{name} {shlex.quote(text)}",
        f"argument --{name}: {text!r} is not ")
       for name in ("region", "account", "partition") for text in WIDE),
+    *((f"policy --log-group /ssm --region eu-west-1 --account {text}",
+       f"argument --account: {text!r} is not the id of an account: 12 digits")
+      for text in (ACCOUNT[1:], f"{ACCOUNT}0", "aws")),
     *((f"{OF_DOCUMENT} --{name} {of}", f"--{name} can't be used with --document")
       for name, of in (("log-bucket", "logs"), ("log-prefix", "web"), ("log-group", "/a"))),
     (f"{OF_DOCUMENT} --log-bucket-key {KEY}", f"--log-bucket-key {KEY} has no bucket"),
