@@ -1,6 +1,6 @@
 """Checks the version of the agent, and adds the agent's own diagnostics to the checks.
 
-What sessions ask of a version is in the release notes of amazon-ssm-agent and in the user guide:
+The release notes of amazon-ssm-agent and the user guide say which version sessions need:
 https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-prerequisites.html
 The shape of what `ssm-cli get-diagnostics --output json` prints, and the names of its rows, are
 those of agent/cli/diagnostics of amazon-ssm-agent.
@@ -40,19 +40,19 @@ _UPDATE: Final = "AWS-UpdateSSMAgent"
 _INSTALL: Final = f"{USER_GUIDE}ssm-agent.html"
 """The page with the installation of the agent on each platform."""
 _ON_THE_NODE: Final = (
-    "on the node: look at its firewall, its DNS resolver, its routes and its proxy, as nothing in "
-    "the account stops it"
+    "on the node: check the firewall, the DNS resolver, the routes and the proxy, as nothing in "
+    "the account blocks the path"
 )
 _GIVE: Final = "give the output of: sudo ssm-cli get-diagnostics --output json"
 
 
 def agent_version(node: Node, preferences: Preferences) -> Outcome:
-    """Check whether the agent's version on record can do what the document asks."""
+    """Check whether the recorded version of the agent supports what the document uses."""
     if isinstance(node.record, CannotAsk):
         return AGENT.of(node.id).unasked(node.record)
     version = node.recorded("AgentVersion")
     if version is None:
-        return AGENT.of(node.id).skipped("Systems Manager has no version of the agent on record")
+        return AGENT.of(node.id).skipped("Systems Manager's record has no version of the agent")
     agent = AGENT.of(node.id, Evidence(RECORD, "AgentVersion", version))
     for what, least in _asked(node, preferences):
         is_new = at_least(version, least)
@@ -60,20 +60,20 @@ def agent_version(node: Node, preferences: Preferences) -> Outcome:
             why = f"the version of the agent, {version!r}, can't be read"
             return AGENT.of(node.id).unknown(why, fix=_update(node))
         if not is_new:
-            why = f"the agent has version {version}, and {what} needs {least} or a newer one"
+            why = f"the agent has version {version}, and {what} needs {least} or newer"
             is_port = preferences.document.session_type == PORT
             return agent.failed(why, fix=_update(node), is_seen=is_port)
-    # What can do all that documents ask, and what can connect.
+    # The version that supports all documents, and the version that can connect.
     for error, least in ((preferences.error, _PORTS_OF_OTHERS), (node.connection, _SESSIONS)):
         if isinstance(error, CannotAsk) and not at_least(version, least):
             return AGENT.of(node.id).unasked(error)
-    return agent.passed(f"the agent has version {version}, which can do what the document asks")
+    return agent.passed(f"the agent has version {version}, which supports the document")
 
 
 def _asked(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]]:
-    """Yield what sessions need from the agent, and the first version that can do it."""
+    """Yield each feature that sessions need from the agent, with the first version that has it."""
     document = preferences.document
-    if node.connection == "notconnected":  # else it has shown that it can
+    if node.connection == "notconnected":  # a connected agent is new enough
         yield "Session Manager", _SESSIONS
         if (node.instance or {}).get("MetadataOptions", {}).get("HttpTokens") == "required":
             yield "an instance that requires IMDSv2", "2.3.772.0"  # the first with an SDK for it
@@ -90,7 +90,7 @@ def _asked(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]]:
 
 
 def _update(node: Node) -> str:
-    """Say how to update the agent: from outside if it reports in, else on the node."""
+    """Say how to update the agent: by Run Command if it reports in, else on the node."""
     if node.online:
         of_node = f"--instance-ids {node.id_word} --document-name {_UPDATE}"
         return node.aws(f"ssm send-command {of_node}")
@@ -139,7 +139,7 @@ def read_diagnostics(path: str, node_id: str) -> Diagnostics:
 
 
 def merged(check: Outcome, rows: Diagnostics, node: Node) -> Outcome:
-    """Add to a check what the node's own diagnostics show.
+    """Add the result of the agent's own diagnostics to a check.
 
     A check that is proven stays proven, as the file may be older.
     """
@@ -157,19 +157,19 @@ def merged(check: Outcome, rows: Diagnostics, node: Node) -> Outcome:
 
 
 def _path(check: Outcome, row: _Row | None, proxy: _Row | None) -> Outcome:
-    """Add to a path what the node has tried. Behind a proxy, the path of the proxy counts."""
-    # `Success` means that port 443 answers, whatever the policy of an endpoint denies.
+    """Add the agent's connection test to a path. With a proxy, the path of the proxy counts."""
+    # `Success` means only that port 443 answers: the policy of an endpoint may still deny calls.
     is_blind = check.by_policy and row and row.Status == "Success"
     found = _seen(check, None if is_blind else row)
     if found is check and check.verdict == "fail" and proxy and proxy.Status == "Success":
-        why = "the agent uses a proxy, so the path of the proxy counts and not that of the node"
+        why = "the agent uses a proxy, so the network path of the proxy counts"
         evidence = (*check.evidence, proxy.evidence)
         return replace(check, verdict="unknown", why=(why, *check.why[:1]), evidence=evidence)
     return found
 
 
 def _seen(check: Outcome, row: _Row | None) -> Outcome:
-    """Add to the check what the node has tried."""
+    """Add the connection test of the agent to a check."""
     if row is None or row.Status not in ("Success", "Failed"):
         return check
     found: tuple[str, CheckVerdict, tuple[str, ...]] = "success", "pass", ()

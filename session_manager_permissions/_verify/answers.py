@@ -1,4 +1,4 @@
-"""The answer of `verify` as JSON. docs/verify.md has each field as it is described here."""
+"""The answer of `verify` as JSON. docs/verify.md takes the description of each field from here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class SimulatorAnswer(TypedDict):
     resource: str
     """The ARN that IAM was asked about, or `*`."""
     decision: str
-    """IAM's: `allowed`, `explicitDeny`, `implicitDeny`."""
+    """IAM's decision: `allowed`, `explicitDeny` or `implicitDeny`."""
     matched_statements: list[StatementAnswer]
     """The statements that decided, as IAM names them."""
     allowed_by_permissions_boundary: bool | None
@@ -34,26 +34,26 @@ class SimulatorAnswer(TypedDict):
     decision_details: dict[str, str]
     """For a resource of another account, IAM's decision by kind of policy."""
     missing_context_values: list[str]
-    """Condition keys for which IAM was given no value."""
+    """The condition keys in policies for which the request had no value."""
 
 
 class CapabilityAnswer(TypedDict):
-    """Whether the role may do one thing that the agent does."""
+    """Whether the role has the permissions for one of the agent's tasks."""
 
     capability: str
     """`reach`, `register`, `encrypt`, `log-to-s3`, `log-to-cloudwatch`."""
     subject: str | None
     """The key as you named it, the bucket and prefix, the log group."""
     allowed: bool
-    """Whether every action is allowed; for `register`, whether it is on one of its resources."""
+    """Whether every action is allowed; for `register`, whether it is allowed on one resource."""
     verdict: str
-    """`allowed`, `denied`, or `unknown` if what IAM does not know may reverse a denial."""
+    """`allowed`, `denied`, or `unknown` if an unknown value may reverse a denial."""
     why: list[str]
-    """Which actions are denied and by what, in English; empty if allowed."""
+    """Which actions are denied, and by which policies, in English; empty if allowed."""
     fix: list[str]
     """What would allow them, in English; empty if allowed."""
     notes: list[str]
-    """What could not be judged, and what a denial leads to, in English."""
+    """What could not be judged, and the effects of a denial, in English."""
     answers: list[SimulatorAnswer]
     """IAM's answers, one for each action and resource."""
 
@@ -97,7 +97,7 @@ class RoleAnswer(_AnyFields, total=False):
 
 
 class NodeFacts(TypedDict):
-    """What `verify` and `audit` say of a node."""
+    """The facts about a node in the answers of `verify` and `audit`."""
 
     id: str
     """`i-…` or `mi-…`."""
@@ -110,9 +110,9 @@ class NodeFacts(TypedDict):
     role: str | None
     """The ARN of the role that the agent uses; null if it is not known, or there is none."""
     ping: str | None
-    """The PingStatus; null without a record."""
+    """The `PingStatus`; null without a record."""
     connection: str | None
-    """`connected` or `notconnected`; null if it was not asked, or not answered."""
+    """`connected` or `notconnected`; null if AWS was not asked, or did not answer."""
 
 
 class InstanceAnswer(NodeFacts):
@@ -145,17 +145,17 @@ class CheckAnswer(TypedDict):
     verdict: str
     """`pass`, `fail`, `unknown`, `proven` or `skipped`."""
     why: list[str]
-    """Why, in English; then what users see because of it."""
+    """The reasons, in English; then the message that users see because of a failure."""
     fix: list[str]
     """What to do, a line each: one that begins with `aws` or `npx` is a whole command."""
     page: str
     """The page about the cause: its address, or its path in the repository without a site."""
     evidence: list[EvidenceAnswer]
-    """What the verdict rests on."""
+    """The fields of AWS's answers on which the verdict is based."""
 
 
 class NodeAnswer(TypedDict):
-    """What the answer has besides with `--instance-id`."""
+    """The additional fields of the answer with `--instance-id`."""
 
     instance: InstanceAnswer
     """The node."""
@@ -163,4 +163,4 @@ class NodeAnswer(TypedDict):
     """The checks of [the table](#one-node), in its order; `operator` and `plugin` only with
     `--operator`."""
     on_the_node: list[str]
-    """What only the node knows, as lines to run there."""
+    """The commands to run on the node, as only the node has the answer."""

@@ -53,7 +53,7 @@ _UNKNOWN_HERE: Final = (
     *("AuthFailure", "InvalidAccessKeyId", "InvalidClientTokenId", "OptInRequired"),
     "UnrecognizedClientException",
 )
-"""The errors of a region that does not know the credentials."""
+"""The errors of a region that does not accept the credentials."""
 _ACTIONS: Final = {"s3:GetBucketEncryption": "s3:GetEncryptionConfiguration"}
 """The IAM action that an API operation needs, where the two have different names."""
 _NO_CREDENTIALS: Final = "no credentials: {error}: "
@@ -85,7 +85,7 @@ _WAYS_OUT: Final = {
     ),
     **dict.fromkeys(("ConnectionError", "HTTPClientError"), "{error}: check the network"),
 }
-"""The ways out of errors that botocore raises before AWS answers, by their names."""
+"""The messages for errors that botocore raises before AWS answers, by the names of the errors."""
 _STILL_EXPIRED: Final = "still expired"
 """Part of the `RuntimeError` that botocore raises for new credentials that have expired."""
 _INVALID_HEADER: Final = "Invalid header value"
@@ -99,9 +99,9 @@ def _of_profile(profile: str | None) -> str:
 
 
 def _of_source(profile: str | None) -> str:
-    """Return the AWS CLI's option for the profile that has to sign in; "" if none is named.
+    """Return the AWS CLI's option for the profile that must sign in; "" if none is named.
 
-    A profile with a `source_profile` uses the credentials of that one, and does not sign in itself.
+    A profile with a `source_profile` uses the credentials of its source, and does not sign in.
     """
     from botocore.session import get_session  # noqa: PLC0415 # of an extra
 
@@ -136,7 +136,7 @@ def before_aws(error: Exception, profile: str | None = None) -> str:
 
 @cache  # it takes a tenth of a second, and AWS may refuse thousands of calls
 def _misspelt(region: str) -> str:
-    """Name the region that is meant by a misspelt one; "" if it is right, or like no other."""
+    """Suggest a region for a misspelt one; "" if it is right, or similar to none."""
     from botocore.session import get_session  # noqa: PLC0415 # of an extra
 
     session = get_session()
@@ -156,7 +156,7 @@ _ENDPOINTS: Final = ("AWS_ENDPOINT_URL", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY
 
 
 def without_passwords(text: str) -> str:
-    """Replace the passwords of URLs; those of the environment's URLs wherever they are in the text.
+    """Replace the passwords of URLs. A password from the environment is replaced everywhere.
 
     An error of botocore quotes the URL that it could not use, or the wrong part of it.
     """
@@ -172,7 +172,7 @@ def without_passwords(text: str) -> str:
 
 
 class CannotAsk(Exception):  # noqa: N818 # it is not an error of the program
-    """There is no answer; the text tells the user why, and the way out. It has no passwords."""
+    """There is no answer. The text says why, and what to do. It contains no passwords."""
 
     def __init__(self, text: str, *, code: str = "", bucket_region: str | None = None) -> None:
         """Say why there is no answer.
@@ -187,7 +187,7 @@ class CannotAsk(Exception):  # noqa: N818 # it is not an error of the program
 
 
 def may_not(what: str, by: str) -> str:
-    """Say what the credentials may not do, and which policy besides their own denies it, if any."""
+    """Say which permission the credentials lack, and which policy of others denies it."""
     said = f"{by} the credentials" if by.startswith("no ") else f"{by} keeps the credentials from"
     return f"{said if by else 'the credentials lack'} {what}"
 
@@ -196,7 +196,7 @@ class NotPermitted(CannotAsk):
     """The credentials may not make a call."""
 
     def __init__(self, permission: str, resource: str, by: str, **told: Any) -> None:  # noqa: ANN401
-        """Say what they may not do, and which policy denies it, if not one of theirs."""
+        """Say which permission they lack, and which policy other than their own denies it."""
         super().__init__(may_not(f"{permission} on {resource}", by), **told)
         self.permission, self.by = permission, by
 
@@ -206,7 +206,7 @@ class NotThere(CannotAsk):
 
 
 class NotNow(CannotAsk):
-    """AWS refuses a call that it answers later: it throttles, or has an error of its own."""
+    """AWS refuses a call for now: it throttles the call, or has an internal error."""
 
 
 class NotReached(CannotAsk):
@@ -214,7 +214,7 @@ class NotReached(CannotAsk):
 
 
 PASSING: Final = (NotNow, NotReached)
-"""The errors that may pass, so that the same call succeeds later."""
+"""The temporary errors, after which the same call may succeed later."""
 
 
 class NoNode(NotThere):
@@ -222,18 +222,18 @@ class NoNode(NotThere):
 
 
 NO_ANSWER: Final = (KeyError, IndexError, TypeError, AttributeError)
-"""What Python raises where an answer lacks a field, or has another type in it."""
+"""What Python raises if an answer lacks a field, or a field has another type."""
 
 
 def well_formed(text: object, fault: Callable[[str], str | None]) -> str:
-    """Return a text that AWS itself makes, such as an ARN, if it is one; use it within `asking`.
+    """Return a text that AWS makes, such as an ARN, if it is well formed; use it within `asking`.
 
     Args:
         text: the text.
         fault: says what is wrong with such a text, as `_limits.role_fault` does.
 
     Raises:
-        TypeError: it is not one.
+        TypeError: the text is not well formed.
     """
     if not isinstance(text, str) or fault(text):
         raise TypeError
@@ -253,7 +253,7 @@ def one_of(text: object, known: Collection[str]) -> str:
 
 
 def not_from_aws(service: str) -> CannotAsk:
-    """Say that an answer did not come from AWS."""
+    """Return the error about an answer that did not come from AWS."""
     return CannotAsk(
         f"the answer of {service} did not come from AWS: look for a proxy, check AWS_ENDPOINT_URL, "
         "or try again"
@@ -267,7 +267,7 @@ class Addressee(NamedTuple):
     """The prefix of the actions in IAM."""
     region: str | None
     resource: str
-    """What the credentials need the action on."""
+    """The resource on which the credentials need the action."""
     missing: str
     """What to say if the resource does not exist."""
     profile: str | None = None
@@ -303,7 +303,7 @@ def asking(asked: Addressee) -> Generator[None, None, None]:
         raise NotReached(f"{error}: check the network{of_region}") from None
     except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
         raise NotReached(before_aws(error)) from None
-    # A name or a region that comes from another answer, and that no request can have.
+    # A name or a region from another answer, which no request can contain.
     except (exceptions.InvalidRegionError, exceptions.ParamValidationError, UnicodeError) as error:
         said = " ".join(str(error).split())
         similar = _misspelt(asked.region or "")
@@ -324,7 +324,7 @@ def _refusal(error: Exception, asked: Addressee) -> CannotAsk:
     code, reason = response["Error"]["Code"], response["Error"].get("Message")
     action = f"{asked.service}:{operation}"
     told = {"code": code, "bucket_region": response.get("BucketRegion")}
-    # botocore makes these calls to get the credentials of a profile.
+    # botocore makes these calls to get the credentials of the profile.
     if operation.startswith(("Assume", "GetRoleCredentials")):
         way_out = sign_in(asked.profile)
         if operation == "AssumeRole" and code in _DENIED:
@@ -336,7 +336,7 @@ def _refusal(error: Exception, asked: Addressee) -> CannotAsk:
         return NotPermitted(named, asked.resource, by[0] if by else "", **told)
     if code in _MISSING or code.endswith(".NotFound"):
         return NotThere(asked.missing, **told)
-    if code in _EXPIRED:  # said once, whichever call is refused
+    if code in _EXPIRED:  # the same text for every call, so that it is reported once
         clock = f", or {_CLOCK}" if code == _OLD_REQUEST else ""
         return CannotAsk(f"the credentials have expired: {code}: {sign_in(asked.profile)}{clock}")
     if code in _UNKNOWN_HERE:
@@ -345,7 +345,7 @@ def _refusal(error: Exception, asked: Addressee) -> CannotAsk:
         unless = f"check whether there is a region {region}{similar}; or " if similar else ""
         enable = f"aws account enable-region --region-name {named}{_of_profile(asked.profile)}"
         return CannotAsk(
-            f"{action} failed: {code}: {reason}: AWS does not know the credentials there: "
+            f"{action} failed: {code}: {reason}: AWS does not accept the credentials there: "
             f"{unless}{sign_in(asked.profile)}, or enable the region: {enable}"
         )
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -355,7 +355,7 @@ def _refusal(error: Exception, asked: Addressee) -> CannotAsk:
 
 
 def read_in(service: str, read: Callable[[], _Found]) -> _Found | CannotAsk:
-    """Return what `read` finds in answers of a service, or why they are not from AWS."""
+    """Return what `read` finds in answers of a service, or the error if they are not from AWS."""
     try:
         return read()
     except CannotAsk as error:
@@ -365,7 +365,7 @@ def read_in(service: str, read: Callable[[], _Found]) -> _Found | CannotAsk:
 
 
 def tried(ask: Callable[[], _Found]) -> _Found | CannotAsk:
-    """Return what AWS answers, or why it could not be asked."""
+    """Return AWS's answer, or the error if AWS could not be asked."""
     try:
         return ask()
     except CannotAsk as error:
@@ -373,7 +373,7 @@ def tried(ask: Callable[[], _Found]) -> _Found | CannotAsk:
 
 
 def answered(found: _Found | CannotAsk) -> _Found:
-    """Return what AWS answers, or raise why it could not be asked."""
+    """Return AWS's answer, or raise the error."""
     if isinstance(found, CannotAsk):
         raise found
     return found

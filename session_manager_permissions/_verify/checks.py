@@ -1,7 +1,7 @@
-"""The checks of a node: what each is called, what it asks, what users see, and its outcomes.
+"""The checks of a node: their names, the calls they make, what users see, and their outcomes.
 
-Everything that lists checks is made of these records: the tree and the JSON of `verify`, the page
-and the table of `audit`, the policies that `--print-permissions` prints, and the docs' tables.
+Everything that lists checks uses these records: the tree and the JSON of `verify`, the page and the
+table of `audit`, the policies that `--print-permissions` prints, and the tables of the docs.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from .role_verdict import Verdict
 
 CheckVerdict = Literal["pass", "fail", "unknown", "proven", "skipped"]
-"""`proven`: the connection of the node shows it. `skipped`: the subject does not exist, or is not
-used."""
+"""`proven`: the connection of the node shows that the check passes. `skipped`: the subject does not
+exist, or is not used."""
 Group = Literal[
     "the node", "its identity", "its network", "the session preferences", "the operator"
 ]
@@ -44,15 +44,15 @@ _GROUP_NOT_ENCRYPTED: Final = (
 )
 START_DENIED: Final = "AccessDeniedException ... StartSession"
 NO_MESSAGE: Final = "Starting session with SessionId: ..., and nothing after it"
-"""What operators see if their channel is denied, or if the agent drops the session: the plug-in
-hangs, and prints no message."""
+"""What operators see if the channel is denied to them, or if the agent drops the session: the
+plug-in hangs and prints no message."""
 NO_DATA_KEY: Final = "KMSEncryption failed on client ... Error calling KMS GenerateDataKey API"
 """What operators see if AWS KMS gives the plug-in no data key, because they may not use the key or
-nobody can. The plug-in calls AWS KMS before the agent does."""
+the key can't be used. The plug-in calls AWS KMS before the agent does."""
 LATE_PROMPT: Final = "Starting session with SessionId: ..., and a prompt after two minutes"
-"""What users see while the agent waits for CloudWatch Logs, if the log need not be encrypted."""
+"""What users see while the agent waits for CloudWatch Logs, if encrypted logs are not enforced."""
 NO_DATA_CHANNEL: Final = "Setting up data channel with id ... failed"
-"""What users see if the agent is connected and may not open the channel of a session."""
+"""What users see if the agent is connected but may not open the channel of a session."""
 RUN_AS_ROOT: Final = "invalid uid and gid"
 PORT_NOT_SUPPORTED: Final = "Plugin with name Port is not supported by this version of ssm agent"
 RUN_AS_NOBODY: Final = "please set the RunAs default user"
@@ -61,7 +61,7 @@ of amazon-ssm-agent, of the plug-in and of the CLI."""
 
 
 class Evidence(NamedTuple):
-    """A field of an answer that a verdict rests on."""
+    """A field of an answer of AWS on which a verdict is based."""
 
     api: str
     """`service:Operation`."""
@@ -78,27 +78,27 @@ class Outcome:
     """What is checked: an ARN, an id or a name."""
     verdict: CheckVerdict = "unknown"
     why: tuple[str, ...] = ()
-    """The reason in one sentence, then what else there is to know."""
+    """The reason in one sentence, then further explanations."""
     fix: tuple[str, ...] = ()
     """Lines to run or to write."""
     evidence: tuple[Evidence, ...] = ()
     errors: tuple[CannotAsk, ...] = ()
-    """Why AWS did not answer what the check asked."""
+    """The errors of calls that the check needs."""
     by_policy: bool = False
-    """Whether the policy of a VPC endpoint closes a path, or decides whether it is open."""
+    """Whether the policy of a VPC endpoint closes the path, or may close it."""
     is_passing: bool = False
-    """Whether waiting helps, as AWS is making what is missing."""
+    """Whether waiting helps, as AWS is creating what is missing."""
     is_seen: bool = False
-    """Whether users see a message because it fails. If not, sessions open, at least as long as the
-    agent is connected."""
+    """Whether users see a message because the check fails. If not, sessions open, at least while
+    the agent is connected."""
 
     @property
     def is_shown(self) -> bool:
-        """Tell whether something shows it, though not for certain."""
+        """Tell whether something shows the cause, although not for certain."""
         return self.verdict == "unknown" and bool(self.evidence)
 
     def seen_if(self, *, is_now: bool) -> Outcome:
-        """Return it as seen by users only if `is_now`, else after the connection has ended."""
+        """Return the outcome. Users see it now only if `is_now`, else once the connection ends."""
         return replace(self, is_seen=self.is_seen and is_now)
 
     @property
@@ -107,7 +107,7 @@ class Outcome:
         return self.check.name
 
     def skipped(self, why: str, *, fix: str = "") -> Outcome:
-        """Return the outcome for what does not exist or is not used."""
+        """Return the outcome of a check whose subject does not exist or is not used."""
         return replace(self, verdict="skipped", why=(why,), fix=_lines(fix))
 
     def passed(self, *why: str, proven: bool = False) -> Outcome:
@@ -148,10 +148,10 @@ class Outcome:
 
         Args:
             why: the reasons.
-            fix: what to do. That of a symptom is "", as it follows from the other checks.
+            fix: what to do; "" for a symptom, as the other checks say what to do.
             is_seen: whether users see a message.
             users_see: the message. Default: - that of the check
-            errors: why AWS did not answer what may be a reason, too.
+            errors: the errors of calls whose answers may be further reasons.
         """
         seen = (users_see or self.check.users_see) if is_seen else None
         return replace(
@@ -164,7 +164,7 @@ class Outcome:
         )
 
     def failed_if(self, why: str, fix: tuple[str, ...], *, enforced: bool | None) -> Outcome:
-        """Return a failure; unknown if a parameter of the document decides whether it is one."""
+        """Return a failure; unknown if a parameter of the document decides whether it fails."""
         if enforced is None:
             return self.unknown(f"{why} if the document's parameter enforces encryption", fix=fix)
         return self.failed(why, fix=fix)
@@ -193,32 +193,32 @@ class Check:
 
     name: str
     title: str
-    """What is wrong if it fails, for readers who do not know the checks."""
+    """What is wrong if the check fails, for readers who do not know the checks."""
     group: Group
-    """The branch of the tree that shows it."""
+    """The branch of the tree that shows the check."""
     stage: Stage
-    """Where it stands on the path from the instance to the operator."""
+    """The stage of the path from the instance to the operator."""
     passes_if: str
-    """When it passes, in the words of the docs."""
+    """When the check passes, as the docs say it."""
     asks: tuple[str, ...] = ()
-    """The actions without which it is unknown."""
+    """The actions that the credentials need, so that the check is not unknown."""
     cause: str = ""
-    """The name of its page: that of the rule which finds the same. Default: - its own name"""
+    """The name of its page, which it shares with a rule of `check`. Default: - its own name"""
     users_see: str | None = None
-    """The messages that users see if it fails."""
+    """The messages that users see if the check fails."""
     connects: bool = False
-    """Whether no session can start if it fails, as the node can't connect. Others are about what
-    a session uses, which needs a connection first."""
+    """Whether the node can't connect if the check fails. The other checks are about what sessions
+    use once the node is connected."""
     is_symptom: bool = False
-    """Whether it fails because another one does, and passes some time after that one."""
+    """Whether the check fails because another check fails, and passes some time after it."""
     of_role: bool = False
-    """Whether it is about what the policies of the role allow, its trust policy among them."""
+    """Whether the check is about the policies of the role, including its trust policy."""
     seen_of: str = ""
-    """The only action whose denial users see. Default: - they see that of each"""
+    """The only action whose denial users see. Default: - users see each denial"""
     label: str = ""
-    """What the role may do, as `verify --role` names it; only where IAM's simulator is asked."""
+    """What the role may do, as `verify --role` names it; only if the check asks IAM's simulator."""
     row: str = ""
-    """The row of the agent's own diagnostics about the same."""
+    """The row of the agent's own diagnostics that corresponds to the check."""
 
     @property
     def page(self) -> str:
@@ -235,7 +235,7 @@ class Check:
 
 
 def _lines(fix: str | tuple[str, ...]) -> tuple[str, ...]:
-    """Return the lines of a remedy, which is often one."""
+    """Return the lines of a remedy. A remedy of one line may be given as a string."""
     return fix if isinstance(fix, tuple) else (fix,) if fix else ()
 
 
@@ -338,10 +338,10 @@ METADATA: Final = _of_identity(
 )
 AGENT: Final = _of_node(
     name="agent",
-    title="The agent is too old for what is asked",
+    title="The agent is too old for the session document",
     stage="Instance",
-    passes_if="the version of the agent can do what the document asks. If the agent is not "
-    "connected and nothing that it needs fails, the check is unknown, and says what shows why",
+    passes_if="the version of the agent supports the document. If the agent is not connected and "
+    "no check that the connection needs fails, the check is unknown and says what shows the cause",
     asks=(
         *("ssm:DescribeInstanceInformation", "ec2:DescribeIamInstanceProfileAssociations"),
         *("ec2:DescribeImages", "ec2:GetConsoleOutput", "iam:ListPolicies"),
@@ -351,9 +351,9 @@ AGENT: Final = _of_node(
 )
 TIER: Final = _of_node(
     name="tier",
-    title="Hybrid nodes are on the standard tier",
+    title="Hybrid nodes are on the standard-instances tier",
     stage="Session Manager",
-    passes_if="the region is on the advanced-instances tier, if the node is a hybrid one",
+    passes_if="the region is on the advanced-instances tier, if the node is a hybrid node",
     asks=("ssm:GetServiceSetting",),
     users_see="Enable advanced-instances tier to use Session Manager with your on-premises "
     "instances",
@@ -377,8 +377,8 @@ REACH: Final = _of_role(
 HOST_MANAGEMENT: Final = _of_identity(
     name="default-host-management",
     title="The agent uses another role",
-    passes_if="the agent works with the role of the instance profile, and not with the account's "
-    "role",
+    passes_if="the agent uses the role of the instance profile, and not the role of Default Host "
+    "Management Configuration",
     asks=("ssm:GetServiceSetting",),
     users_see=None,
     row=_CREDENTIALS,
@@ -391,7 +391,8 @@ PATHS: Final = {
         title=f"No network path to {called}",
         group="its network",
         stage="Endpoint",
-        passes_if=f"the network leads to `{service}`{used and f', if the document names {used}'}",
+        passes_if=f"the network has a path to `{service}`"
+        f"{used and f', if the document names {used}'}",
         asks=(*_TO_JUDGE_PATHS, *asks, *(("ssm:GetDocument",) if used else ())),
         cause="endpoint-missing" if used else "no-network-path",
         users_see=users_see,
@@ -406,7 +407,7 @@ PATHS: Final = {
         ("s3", "Amazon S3", "a bucket", BUCKET_NOT_READ, ("s3:GetEncryptionConfiguration",)),
     )
 }
-"""The checks of the network, by the service that it has to lead to."""
+"""The checks of the network paths, by the service that each leads to."""
 
 ENCRYPT: Final = _may_use(
     name="encrypt",
@@ -456,7 +457,8 @@ BUCKET: Final = _usable(
 )
 LOG_GROUP: Final = _usable(
     name="log-group-encryption",
-    title="The log group does not exist, is not encrypted as enforced, or streaming is no boolean",
+    title="The log group does not exist or is not encrypted as enforced, or the streaming flag is "
+    "not a boolean",
     passes_if="the log group exists, and has a KMS key if the document enforces encryption; "
     "`cloudWatchStreamingEnabled` of the document is a boolean",
     asks=("ssm:GetDocument", "logs:DescribeLogGroups"),
@@ -481,7 +483,7 @@ OPERATOR: Final = _of_operator(
 PLUGIN: Final = _of_operator(
     name="plugin",
     title="The Session Manager plug-in is absent or too old",
-    passes_if="the Session Manager plug-in on PATH has the version 1.2.764.0 or a newer one",
+    passes_if="the Session Manager plug-in on PATH has version 1.2.764.0 or newer",
     users_see="SessionManagerPlugin is not found, or AccessDeniedException ... TerminateSession",
 )
 
@@ -495,26 +497,26 @@ CHECKS: Final[Mapping[str, Check]] = {
         *(OPERATOR, PLUGIN),
     )
 }
-"""All checks by their names, from the instance outwards."""
+"""All checks by their names, in the order from the instance to the operator."""
 ORDER: Final = (*CHECKS,)
 OF_DOCUMENT: Final = (KEY_USABLE, BUCKET, LOG_GROUP, ENCRYPT, LOG_TO_S3, LOG_TO_CLOUDWATCH)
-"""The checks of what the Session document names: whether it can be used at all, and by the role."""
+"""The checks of the key, bucket and log group that the Session document names."""
 
 PERMISSIONS: Final[dict[str, list[str]]] = {
     action: [name for name, check in CHECKS.items() if action in check.asks]
     for action in sorted({action for check in CHECKS.values() for action in check.asks})
 }
-"""Each action that the credentials need, and the checks that are unknown without it.
+"""Each action that the credentials need, with the checks that are unknown without it.
 
-Without `kms:ListGrants`, a check that fails stays failed, and says that a grant may allow the call.
+Without `kms:ListGrants`, a check that fails still fails, and says that a grant may allow the call.
 
-Each reads, and none writes. Sources: the service authorization reference, and the API reference of
-each call.
+All actions only read. Sources: the service authorization reference, and the API reference of each
+call.
 """
 _OF_VERIFY: Final = frozenset(
     {"iam:GetUser", "ssm:ListTagsForResource"} | {*AGENT.asks} - {*REGISTERED.asks}
 )
-"""What only `verify` calls: about operators, and about a node that is not connected."""
+"""The actions that only `verify` needs: for operators, and for nodes that are not connected."""
 
 
 def policy_for_credentials() -> dict[str, Any]:

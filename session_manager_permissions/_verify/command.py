@@ -46,11 +46,11 @@ READY, NOT_READY, CANNOT_ASK = 0, 1, 2
 """The exit statuses; argparse, too, exits with the last for a wrong command line."""
 
 _DESCRIPTION: Final = """\
-Find out why a session does not open. With --instance-id, the command checks all that stands between
-a node and a session: the instance, its role, its network, the session preferences and the operator.
-With --role or --instance-profile, it asks IAM alone whether Session Manager can reach an instance
-with this role, and whether the role may use the key, the bucket and the log group of the session
-preferences. The command changes nothing.
+Find out why a session does not open. With --instance-id, the command checks everything that a
+session on a node needs: the instance, its role, its network, the session preferences and the
+operator. With --role or --instance-profile, it asks only IAM. IAM answers whether Session Manager
+can reach an instance with this role, and whether the role may use the key, the bucket and the log
+group of the session preferences. The command changes nothing.
 """
 _USAGE: Final = f"""\
 {PROGRAM} verify --instance-id ID [options]
@@ -161,8 +161,8 @@ def _parser(add: Callable[[Subcommands], None] = lambda _: None) -> argparse.Arg
     diagnostics_help = "what `sudo ssm-cli get-diagnostics --output json` printed on the node"
     add_option(node, "--agent-diagnostics", "FILE", diagnostics_help)
     wait_help = (
-        "ask again until the node is ready, or a check fails that waiting can't fix, for at most "
-        "this many seconds (%(const)s if you give no number)"
+        "repeat the checks until the node is ready, or a check fails that waiting can't fix, for "
+        "at most this many seconds (%(const)s if you give no number)"
     )
     add_option(node, "--wait", "SECONDS", wait_help, _seconds_fault, nargs="?", const=_WAIT)
     aws = verify.add_argument_group("the account")
@@ -220,14 +220,14 @@ def _audit(arguments: argparse.Namespace) -> int:
 
 
 def _show_audit(arguments: argparse.Namespace, result: AuditResult) -> None:
-    """Print the answer, or write it to its file; print it as well if that fails."""
+    """Write the answer to its file, or print it. Print it as well if the file can't be written."""
     show = partial(audits.as_text, arguments, result)
     if arguments.file is None:
         print_text(show)
     try:
         audits.write_files(arguments, result)
     except CannotAsk:
-        if arguments.file is not None:  # what was asked for a long time is not lost
+        if arguments.file is not None:  # an audit takes long, so its answer must not be lost
             print_text(show)
         raise
 

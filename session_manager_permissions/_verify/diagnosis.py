@@ -18,7 +18,7 @@ from .run_as import run_as
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """A node, and the checks of all that stands between it and a session."""
+    """A node, and the checks of everything that a session on it needs."""
 
     node: Node
     identity: Identity
@@ -27,15 +27,15 @@ class Diagnosis:
 
     @property
     def ready(self) -> bool:
-        """Tell whether the node is connected, as far as it is known, and no check fails."""
+        """Tell whether the node is connected and no check fails."""
         return self.node.connected and not any(check.verdict == "fail" for check in self.checks)
 
     @property
     def cause(self) -> Outcome | None:
-        """Find the first check that fails; for a symptom, the first that can be its cause.
+        """Find the first check that fails; for a symptom, the first check that can be its cause.
 
-        If only symptoms fail, it is the check that shows why the agent is not connected. A check
-        that keeps sessions from opening comes before one that only loses their logs.
+        If only symptoms fail, it is the check with a clue why the agent is not connected. A check
+        that prevents sessions comes before a check that only loses their logs.
         """
         failing = [one for one in self.checks if one.verdict == "fail"]
         if any(one.check.is_symptom for one in failing):
@@ -49,7 +49,7 @@ class Diagnosis:
 
     @property
     def to_run(self) -> list[str]:
-        """List what to run on the node, if it runs, and how to get in without a session."""
+        """List what to run on the node, if it runs, and how to log in without a session."""
         if not self.node.runs:
             return []
         is_windows = self.node.platform == "Windows"
@@ -64,7 +64,7 @@ class Diagnosis:
         if self.node.instance is None:
             return [ask_node]
         get_in = "Remote Desktop" if is_windows else "EC2 Instance Connect"
-        lines = [ask_node, f"to get in without a session: {get_in}, or the EC2 serial console"]
+        lines = [ask_node, f"to log in without a session: {get_in}, or the EC2 serial console"]
         if not is_windows:
             connect = f"ec2-instance-connect ssh --instance-id {self.node.id_word}"
             lines.append(self.node.aws(connect))
@@ -80,7 +80,7 @@ def diagnose(
     explains: bool = True,
     command: str = "verify",
 ) -> Diagnosis:
-    """Check all that stands between a node and a session.
+    """Check everything that a session on a node needs.
 
     Args:
         node: the node.
@@ -88,7 +88,7 @@ def diagnose(
             it exists
         operator: the ARN of a user or a role, or `caller`. Default: - no operator is checked
         rows: the agent's diagnostics. Default: - there are none
-        explains: whether to find out why the agent is not connected, if nothing else fails
+        explains: whether to look for clues why the agent is not connected, if nothing else fails
         command: the command that makes the diagnosis, whose permissions the user can print
 
     Raises:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .session import Session
 
 PORT: Final = "Port"
-"""The session type that the agent neither encrypts with a key nor logs, whatever `inputs` has."""
+"""The session type that the agent neither encrypts nor logs, whatever `inputs` says."""
 _LOGGED: Final = ("InteractiveCommands", "NonInteractiveCommands", "Standard_Stream")
 _FLAGS: Final = ("s3EncryptionEnabled", "cloudWatchEncryptionEnabled", "runAsEnabled")
 _TRUE: Final = frozenset({"1", "t", "T", "true", "True", "TRUE"})
@@ -39,7 +39,7 @@ class LiveDocument(NamedTuple):
     """The settings of sessions, from a Session document or options; None for what is not given."""
 
     name: str | None = None
-    """None if there is no document, and sessions use what the command line says, or nothing."""
+    """None without a document: then the command line says what sessions use, if anything."""
     session_type: str | None = None
     key: str | None = None
     """The ARN of the key, or of the alias."""
@@ -54,22 +54,22 @@ class LiveDocument(NamedTuple):
     """Whether sessions run as a user that a tag or the document names; None: not known."""
     run_as_user: str | None = None
     to_other_hosts: bool = False
-    """Whether it forwards the ports of hosts that the node reaches."""
+    """Whether it forwards ports of other hosts through the node."""
     has_texts: bool = False
     """Whether it has strings, `"true"` or `"false"`, in place of booleans."""
     streams: object = None
-    """`cloudWatchStreamingEnabled`, which the agent takes as a boolean alone. None: not known."""
+    """`cloudWatchStreamingEnabled`, for which the agent accepts only a boolean. None: not known."""
 
 
 def read_document(session: Session, name: str, account: str) -> LiveDocument:
-    """Read the live document of this name, or of this ARN if another account shares it.
+    """Read the document with this name; the ARN, if another account shares the document.
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-schema.html
 
     Raises:
         CannotAsk: the region has no such document, it is not a Session document, the agent can't
-            read it, a value in it is known only when a session starts, AWS would not take a name in
-            it, or the credentials may not call Systems Manager.
+            read it, a value in it is known only when a session starts, AWS accepts no resource with
+            a name in it, or the credentials may not call Systems Manager.
     """
     where = f"the document {name}"
     text = session.ask(
@@ -118,7 +118,7 @@ def read_document(session: Session, name: str, account: str) -> LiveDocument:
 
 
 def key_arn(partition: str, region: str | None, account: str, key: str) -> str:
-    """Return the ARN of a key or an alias that is given by its ARN, its id or its name."""
+    """Return the ARN of a key or an alias, which is given as an ARN, an id or an alias name."""
     if key.startswith("arn:"):
         return key
     return f"arn:{partition}:kms:{region}:{account}:{_needs.key_in_arn(key)}"
@@ -127,7 +127,7 @@ def key_arn(partition: str, region: str | None, account: str, key: str) -> str:
 def _text(
     inputs: Mapping[str, object], name: str, where: str, fault: Callable[[str], str | None]
 ) -> str | None:
-    """Read the name of a resource; refuse one that no such resource can have."""
+    """Read the name of a resource; refuse a name that no such resource can have."""
     value = inputs.get(name) or None
     if value is None:
         return None

@@ -1,4 +1,4 @@
-"""Writes files so that each is either unchanged or complete, whatever fails."""
+"""Writes files atomically: after any failure, a file is either unchanged or complete."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ else:
 
 
 _PREFIX: Final = ".session-manager-permissions-"
-"""How the names of the temporary files beside the user's file begin."""
+"""The prefix of the names of temporary files beside the user's file."""
 
 
 def is_stream(path: str) -> bool:
@@ -43,9 +43,9 @@ def is_stream(path: str) -> bool:
 
 
 def refuse_link(path: str, option: str) -> None:
-    """Refuse to write to a symbolic link: whoever made it decides which file is written.
+    """Refuse to write to a symbolic link, as its owner decides which file is written.
 
-    A link to a device or a pipe, such as `/dev/stdout`, is let through.
+    A link to a device or a pipe, such as `/dev/stdout`, is accepted.
 
     Args:
         path: the file.
@@ -63,7 +63,7 @@ def refuse_link(path: str, option: str) -> None:
 
 
 def write(path: str, option: str, text: str) -> None:
-    """Write a file by a temporary one beside it, which replaces it once it is complete.
+    """Write a temporary file, which replaces the file once it is complete.
 
     A new file is the user's alone, mode 0600, as it has data of the account. A file that exists
     keeps its mode and its owner.
@@ -74,7 +74,7 @@ def write(path: str, option: str, text: str) -> None:
         text: the content. Half of a surrogate pair is written as an escape.
 
     Raises:
-        CannotAsk: the file can't be written. It is as it was before.
+        CannotAsk: the file can't be written. It is unchanged.
     """
     content = text.encode("utf-8", "backslashreplace")
     refuse_link(path, option)
@@ -86,7 +86,7 @@ def write(path: str, option: str, text: str) -> None:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write a temporary file beside the file, and let it take the place of the file."""
+    """Write a temporary file beside the file, and replace the file by it."""
     exists = path.exists()
     if exists and not os.access(path, os.W_OK):  # a rename would not ask
         raise PermissionError(0, "it is read-only")
@@ -118,7 +118,7 @@ def _give_owner_and_mode(status: os.stat_result, temporary: str) -> None:
         try:
             os.chown(temporary, -1, status.st_gid)
         except OSError:
-            mode &= ~stat.S_IRWXG  # the rights of its group are not for the user's
+            mode &= ~stat.S_IRWXG  # the user's group must not get the rights of the file's group
     Path(temporary).chmod(mode)
 
 
@@ -126,7 +126,7 @@ def _give_owner_and_mode(status: os.stat_result, temporary: str) -> None:
 def locked(path: str, option: str) -> Iterator[None]:
     """Keep other runs of the command from changing a file while the block runs.
 
-    The lock is on a file beside it, as the file itself is replaced. It ends with the process.
+    The lock is on another file, as the file itself is replaced. The lock ends with the process.
 
     Args:
         path: the file.
@@ -153,7 +153,7 @@ def _acquire(lock: Path) -> int:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
         try:
             _wait_for(handle)
-            # Whoever had it before has removed it, and the next run makes another one.
+            # The previous holder has removed the lock file, and the next run makes a new one.
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(handle), lock.stat()):
                     return handle

@@ -1,4 +1,4 @@
-"""Finds the role that the agent works with, and checks what it may do.
+"""Finds the role whose credentials the agent uses, and checks what the role may do.
 
 By the source of amazon-ssm-agent (`ec2_role_provider`), the agent registers with the role of the
 instance profile. Where that is denied, or it has no such role, it falls back to the role of Default
@@ -33,13 +33,14 @@ if TYPE_CHECKING:
 _PROFILE: Final = "iam:GetInstanceProfile"
 _ROLE: Final = "iam:GetRole"
 _SETTING: Final = _needs.HOST_MANAGEMENT_SETTING
+_ACCOUNT_ROLE: Final = "the role of Default Host Management Configuration"
 _UNIQUE_ID: Final = "AIPA"
 """How the unique id of an instance profile begins.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-prefixes
 """
 _FIRST_WITH_ACCOUNT_ROLE: Final = "3.2.582.0"
-"""The first agent that can work with the account's role.
+"""The first version of the agent that supports Default Host Management Configuration.
 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/fleet-manager-default-host-management-configuration.html
 """
@@ -61,13 +62,13 @@ class Identity:
     profile: str | None = None
     """The name of the instance profile."""
     role: LiveRole | None = None
-    """The role that does the work; None if it is not known, or there is none."""
+    """The role that the agent uses; None if it is not known, or there is none."""
     error: CannotAsk | None = None
     """Why the role is not known."""
     permissions: Permissions = field(default_factory=dict)
     """What that role may do."""
     replaced: bool | None = False
-    """Whether the account's role takes the place of the profile's; None: not known."""
+    """Whether the agent uses the role of Default Host Management Configuration; None: not known."""
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -77,7 +78,7 @@ class Identity:
 
 
 def find_identity(node: Node, uses: Uses) -> Identity:
-    """Find the role that the agent works with, and ask IAM whether it may do what sessions use."""
+    """Find the role that the agent uses, and ask IAM whether it may do what sessions need."""
     if node.instance is None:
         return _of_hybrid(node, uses)
     if node.state == "terminated":
@@ -88,7 +89,7 @@ def find_identity(node: Node, uses: Uses) -> Identity:
 
 
 def _of_instance(node: Node, uses: Uses) -> Identity:
-    """Find out which role works on an instance: that of its profile, or the account's."""
+    """Find the role of an instance: of its profile, or of Default Host Management Configuration."""
     profile, own = _own_role(node)
     error = next(iter(profile.errors), None)
     permissions: Permissions = {}
@@ -138,15 +139,15 @@ def _of_instance(node: Node, uses: Uses) -> Identity:
 
 
 def unless_replaced(outcome: Outcome, errors: Iterable[CannotAsk]) -> Outcome:
-    """Make a failed check of the profile's role unknown, as the account's role may do the work.
+    """Make a failed check of the profile's role unknown, as the agent may use another role.
 
     Args:
         outcome: the check.
-        errors: why it is not known which of them does.
+        errors: why it is not known which role the agent uses.
     """
     if outcome.verdict != "fail" or not outcome.check.of_role:
         return outcome
-    why = "it is not known whether the agent works with the account's role instead"
+    why = f"it is not known whether the agent uses {_ACCOUNT_ROLE} instead"
     return outcome.unknown(*outcome.why, why, fix=outcome.fix, errors=(*outcome.errors, *errors))
 
 
@@ -162,7 +163,7 @@ def _own_role(node: Node) -> tuple[Outcome, LiveRole | None]:
         return profile.failed("the instance has no instance profile", fix=fix), None
     found = tried(lambda: find_profile(node.session, name))
     if isinstance(found, NotThere):
-        why = f"the instance profile {name} does not exist any more"
+        why = f"the instance profile {name} no longer exists"
         return profile.failed(why, fix=_replacing_profile(node, "NAME")), None
     if isinstance(found, CannotAsk):
         return checks.PROFILE.of(name).unasked(found), None
@@ -171,8 +172,8 @@ def _own_role(node: Node) -> tuple[Outcome, LiveRole | None]:
     ids = {own or "", found.id or ""}
     if all(one.startswith(_UNIQUE_ID) for one in ids) and len(ids) > 1:
         why = (
-            f"the instance profile {name} was deleted and made again, and the instance still has "
-            "the deleted one"
+            f"the instance profile {name} was deleted and created again, and the instance still "
+            "has the deleted one"
         )
         another = Evidence(_PROFILE, "InstanceProfileId", "another one")
         profile = checks.PROFILE.of(name, of_node, another)
@@ -187,7 +188,7 @@ def _own_role(node: Node) -> tuple[Outcome, LiveRole | None]:
 
 
 def _replacing_profile(node: Node, name: str) -> tuple[str, ...]:
-    """Say how to replace a deleted profile that an instance still has."""
+    """Say how to replace a deleted profile that is still associated with an instance."""
     of_node = fitting(node.id, _limits.INSTANCE_ID.fault, "ID")
     filters = f"--filters {word(f'Name=instance-id,Values={of_node}')}"
     named = word("Name=" + name.replace(",", r"\,"))  # else the CLI reads a list of names
@@ -210,7 +211,7 @@ def _permissions_of(node: Node, role: LiveRole, uses: Uses) -> Permissions:
 
 
 def _with_boundary(session: Session, role: LiveRole, permissions: Permissions) -> LiveRole:
-    """Name the permissions boundary of a role, if IAM says that it has one."""
+    """Return a role with the ARN of its permissions boundary, if IAM says that it has one."""
     found = [permissions[check.name]() for check in (checks.REGISTER, checks.REACH)]
     answers = [answer for one in found if isinstance(one, Verdict) for answer in one.answers]
     has_one = any(answer["allowed_by_permissions_boundary"] is not None for answer in answers)
@@ -232,12 +233,12 @@ def _does_register(node: Node, own: LiveRole, permissions: Permissions) -> bool 
 
 
 def _account_role(node: Node) -> tuple[Outcome, LiveRole | None]:
-    """Find the role of Default Host Management, with what is known of it."""
+    """Find the role of Default Host Management Configuration."""
     version = node.recorded("AgentVersion")
     if version and at_least(version, _FIRST_WITH_ACCOUNT_ROLE) is False:
         why = (
             f"the agent has version {version}, and Default Host Management Configuration needs "
-            f"{_FIRST_WITH_ACCOUNT_ROLE} or a newer one"
+            f"{_FIRST_WITH_ACCOUNT_ROLE} or newer"
         )
         return checks.HOST_MANAGEMENT.skipped(why), None
     value = service_setting(node.session, _SETTING)
@@ -247,28 +248,29 @@ def _account_role(node: Node) -> tuple[Outcome, LiveRole | None]:
         return checks.HOST_MANAGEMENT.skipped("Default Host Management Configuration is off"), None
     role = LiveRole(f"arn:{node.partition}:iam::{node.account}:role/{value.lstrip('/')}")
     evidence = Evidence("ssm:GetServiceSetting", _SETTING, role.arn)
-    unread = [node.record] if isinstance(node.record, CannotAsk) else []  # whose agent may be old
+    # Without a record, the version of the agent is not known, and it may be too old.
+    unread = [node.record] if isinstance(node.record, CannotAsk) else []
     return checks.HOST_MANAGEMENT.of(role.arn, evidence).unknown(errors=unread), role
 
 
 def _unless_by_account(node: Node, profile: Outcome, management: Outcome) -> Outcome:
-    """Return the check of the profile, which needs no role if that of the account does the work."""
+    """Return the check of the profile. It may lack a role if the agent uses the account's."""
     if profile.verdict != "fail":
         return profile
     fault, account = profile.why[0], management.subject
     if account:
-        return profile.skipped(f"{fault}, and the account's role {account} takes its place")
+        return profile.skipped(f"{fault}, and {_ACCOUNT_ROLE}, {account}, takes its place")
     if management.errors:
-        why = f"{fault}, and it is not known whether the account's role takes its place"
+        why = f"{fault}, and it is not known whether {_ACCOUNT_ROLE} takes its place"
         return profile.unknown(why, fix=profile.fix, errors=management.errors)
     return profile.seen_if(is_now=not node.connected)
 
 
 def _trusted(node: Node, role: LiveRole) -> Trust:
-    """Tell whether the trust policy lets the service assume the role that hands it to the node.
+    """Tell whether EC2 or, for a hybrid node, Systems Manager may assume the role.
 
-    That is EC2, or Systems Manager for a hybrid node. The trust policy that AWS shows for the role
-    of an activation asks for the account, and for an ARN of the region.
+    AWS's example of a trust policy for a hybrid activation has conditions on the account, and on an
+    ARN of the region.
     https://docs.aws.amazon.com/systems-manager/latest/userguide/hybrid-multicloud-service-role.html
     """
     if not node.is_hybrid:
@@ -276,7 +278,7 @@ def _trusted(node: Node, role: LiveRole) -> Trust:
     by_activation = partial(trust, role.trust_policy, SYSTEMS_MANAGER)
     source = f"arn:{node.partition}:ssm:{node.region}:{node.account}:"
     of_account = NO_CONTEXT.knowing({"aws:SourceAccount": node.account})
-    # Which resource it names is not known.
+    # It is not known which ARN Systems Manager sends as `aws:SourceArn`.
     itself, other = (
         by_activation(of_account.knowing({"aws:SourceArn": arn}))
         for arn in (f"{source}managed-instance/{node.id}", source)
@@ -292,11 +294,11 @@ def _assumable(node: Node, found: LiveRole, *, replaced: bool = False) -> Outcom
     role = checks.ASSUMABLE.of(found.arn, Evidence(api, "AssumeRolePolicyDocument", trusted.answer))
     fix = let_assume(found, trusted, service, node.region)
     if trusted.answer == "denied" and replaced:
-        return role.unknown(f"{trusted.why}, and the account's role takes its place", fix=fix)
+        return role.unknown(f"{trusted.why}, and {_ACCOUNT_ROLE} takes its place", fix=fix)
     if trusted.answer == "denied":
         return role.failed(trusted.why, fix=fix).seen_if(is_now=not node.connected)
     if node.connected and not replaced:
-        why = "the agent is connected, and so it has credentials of the role"
+        why = "the agent is connected, so it has credentials of the role"
         return role.passed(why, proven=True)
     if trusted.answer == "unknown":
         return role.unknown(trusted.why, fix=node.aws(f"iam get-role --role-name {found.word}"))
@@ -304,7 +306,7 @@ def _assumable(node: Node, found: LiveRole, *, replaced: bool = False) -> Outcom
 
 
 def let_assume(role: LiveRole, trusted: Trust, service: str, region: str) -> tuple[str, ...]:
-    """Say how to let a service assume the role, in addition to those that may now.
+    """Say how to let a service assume the role, besides the principals that may already.
 
     Args:
         role: the role.
@@ -314,7 +316,7 @@ def let_assume(role: LiveRole, trusted: Trust, service: str, region: str) -> tup
     """
     statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
     if trusted.by_deny or trusted.answer != "denied" or not isinstance(role.trust_policy, dict):
-        sentence = f"let {service} assume the role by the trust policy of {role.word}"
+        sentence = f"in the trust policy of {role.word}, let {service} assume the role"
         return (f"{sentence}, without a Deny or a condition: {json.dumps(statement)}",)
     policy = with_statement(role.trust_policy, statement)
     update = f"iam update-assume-role-policy --role-name {role.word}"
@@ -332,7 +334,7 @@ def _metadata(node: Node) -> Outcome:
         fix = node.aws(modify, "--http-endpoint enabled")
         return instance.failed(why, fix=fix).seen_if(is_now=not node.connected)
     if node.connected:
-        return instance.passed("the agent is connected, and so it has credentials", proven=True)
+        return instance.passed("the agent is connected, so it has credentials", proven=True)
     if value != "enabled":
         why = "EC2 does not say whether the metadata endpoint is on"
         return instance.unknown(why, fix=node.look_for(checks.METADATA))
@@ -342,7 +344,7 @@ def _metadata(node: Node) -> Outcome:
 def _register_and_reach(
     node: Node, worker: LiveRole | None, permissions: Permissions, error: CannotAsk | None = None
 ) -> list[Outcome]:
-    """Check whether the role that does the work may register the node and connect."""
+    """Check whether the role that the agent uses may register the node and connect."""
     both = checks.REGISTER, checks.REACH
     if worker is None:
         return [check.of(None).without_role(error) for check in both]
@@ -358,24 +360,24 @@ def _register_and_reach(
 
 
 def _by_profile(own: LiveRole, permissions: Permissions) -> Outcome:
-    """Say that the role of the profile does the work."""
-    why = [f"the agent registers and makes all its calls with the role {own.arn} of the profile"]
+    """Say that the agent uses the role of the instance profile."""
+    why = [f"the agent uses the role {own.arn} of the instance profile for all its calls"]
     reach = permissions[checks.REACH.name]()
     if isinstance(reach, Verdict) and not reach.allowed:
-        why.append("the agent uses the account's role only if this role may not register")
+        why.append(f"the agent uses {_ACCOUNT_ROLE} only if this role may not register")
     return checks.HOST_MANAGEMENT.of(own.arn).passed(*why)
 
 
 def _no_account_role(node: Node, account: LiveRole, refusal: NotThere) -> Outcome:
-    """Fail, as the role that Default Host Management names does not exist."""
+    """Fail, as the role that Default Host Management Configuration names does not exist."""
     fix = (
         node.aws(f"ssm update-service-setting --setting-id {_SETTING}", "--setting-value ROLE"),
         f"ROLE is the path and the name of a role that {SYSTEMS_MANAGER} may assume",
-        "or turn the configuration off, so that the agent works with the role of the profile",
+        "or turn the configuration off, so that the agent uses the role of the instance profile",
     )
     why = (
-        f"Default Host Management Configuration names {account.arn}, and there is no such role, so "
-        "it registers no node"
+        f"Default Host Management Configuration names the role {account.arn}, which does not "
+        "exist, so it registers no node"
     )
     evidence = Evidence("iam:SimulatePrincipalPolicy", "Error.Code", refusal.code)
     return checks.HOST_MANAGEMENT.of(None, evidence).failed(why, fix=fix)
@@ -384,21 +386,21 @@ def _no_account_role(node: Node, account: LiveRole, refusal: NotThere) -> Outcom
 def _by_account(
     node: Node, management: Outcome, own: LiveRole | None, *, registers: bool | None
 ) -> Outcome:
-    """Say that the account's role does the work, or that it may."""
+    """Say that the agent uses the role of Default Host Management Configuration, or may use it."""
     account = management.subject
-    why = [f"the agent works with the account's role {account}, so that role needs the permissions"]
+    why = [f"the agent uses {_ACCOUNT_ROLE}, {account}, so that role needs the permissions"]
     if registers is None:
-        either = f"the profile's role or with the account's role {account}"
-        why = [f"it is not known whether the agent works with {either}"]
+        either = f"the role of the instance profile or {_ACCOUNT_ROLE}, {account}"
+        why = [f"it is not known whether the agent uses {either}"]
     elif own:
-        why.append(f"the policies of {own.arn} go unused")
+        why.append(f"the policies of {own.arn} are not used")
     fix = node.look_for(checks.HOST_MANAGEMENT)
     return management.unknown(*why, fix=fix, errors=management.errors)
 
 
 def _of_hybrid(node: Node, uses: Uses) -> Identity:
     """Find the role of a hybrid node's activation, which Systems Manager assumes."""
-    outside = "the node is outside of EC2"
+    outside = "the node is not an EC2 instance"
     assumable, role = _of_activation(node)
     permissions = _permissions_of(node, role, uses) if role else {}
     outcomes = [
@@ -415,10 +417,10 @@ def _of_activation(node: Node) -> tuple[Outcome, LiveRole | None]:
     """Check whether Systems Manager can assume the role, and return the role as well."""
     named = node.recorded("IamRole")
     if named is None:
-        return checks.ASSUMABLE.skipped("Systems Manager has no role of the node on record"), None
+        return checks.ASSUMABLE.skipped("Systems Manager's record of the node has no role"), None
     found = tried(partial(find_role, node.session, named))
     if isinstance(found, NotThere):
-        why = f"the role {named} of the node does not exist any more"
+        why = f"the role {named} of the node no longer exists"
         update = f"ssm update-managed-instance-role --instance-id {node.id_word}"
         role = checks.ASSUMABLE.of(named, Evidence(_ROLE, "Role", None))
         return role.failed(why, fix=node.aws(update, "--iam-role ROLE")), None

@@ -1,4 +1,4 @@
-"""Finds KMS keys, as the account has them."""
+"""Finds KMS keys in the account."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DESCRIBE_KEY: Final = "kms:DescribeKey"
 
 
 class LiveKey(NamedTuple):
-    """A KMS key, as the user named it and as IAM knows it."""
+    """A KMS key, with the ARN that the user gave and the key's own ARN."""
 
     given: str
     """The ARN of the key, or of an alias."""
@@ -33,13 +33,13 @@ class LiveKey(NamedTuple):
         return resource if resource.startswith("alias/") else None
 
     def context(self, account: str) -> Context:
-        """Return the condition keys that say who uses it, and by which alias."""
+        """Return the condition keys for the caller's account and the alias."""
         caller, alias = ConditionKey("kms:CallerAccount", account), self.alias_name
         by_alias = (ConditionKey("kms:ResourceAliases", alias, "stringList"),) if alias else ()
         return (caller, *by_alias)
 
     def in_python(self, name: str) -> str:
-        """Return the key as an argument of the construct, with this name as its id."""
+        """Return the key as Python code for an argument, with this construct id."""
         return f'kms.Key.from_key_arn(scope, "{name}", {in_python(self.given)})'
 
 
@@ -51,7 +51,7 @@ def find_key(session: Session, arn: str) -> LiveKey:
         arn: the ARN of a key or an alias.
 
     Raises:
-        CannotAsk: there is no such alias, it is of an AWS managed key, or the credentials may not
+        CannotAsk: there is no such alias, its key is an AWS managed key, or the credentials may not
             call KMS.
     """
     key = LiveKey(arn, arn)

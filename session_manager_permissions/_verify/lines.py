@@ -1,4 +1,4 @@
-"""Writes the command lines of remedies: each is complete, and on a line of its own."""
+"""Writes the commands of remedies, each complete and on its own line."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 USER_GUIDE: Final = "https://docs.aws.amazon.com/systems-manager/latest/userguide/"
-"""What the addresses of the pages of AWS's guide begin with."""
+"""The beginning of the addresses of the AWS Systems Manager user guide."""
 _DEPLOY: Final = 'npx aws-cdk deploy --app "python -m session_manager_permissions"'
-"""Deploys the app that needs no code."""
+"""The command that deploys the ready-made app."""
 _UNIQUE_ID: Final = re.compile(r"A(ID|RO)A[A-Z0-9]+")
-"""The unique id of a user or a role."""
+"""Matches the unique id of a user or a role."""
 _COMMANDS: Final = ("aws ", "npx ", "session-manager-permissions ")
-"""How the lines begin that can use a profile of the AWS configuration."""
+"""The beginnings of the lines that accept `--profile`."""
 
 
 def deployment(target: str, options: Iterable[tuple[str, str]] = (), first: str = "") -> str:
@@ -43,12 +43,12 @@ def _without_hidden(fault: Callable[[str], str | None]) -> Callable[[str], str |
 
 
 def hidden(text: str) -> str | None:
-    """Tell whether a text has characters that a terminal obeys instead of showing them."""
-    return None if shown(text) == text else "has a character that a terminal obeys"
+    """Say so if a text has characters that a terminal interprets instead of showing them."""
+    return None if shown(text) == text else "has a character that a terminal interprets"
 
 
 def of_profile(profile: str) -> str:
-    """Return the option of a command that names a profile of the AWS configuration."""
+    """Return the option `--profile` for a profile of the AWS configuration."""
     return f"--profile {in_shell(profile, hidden, 'PROFILE')}"
 
 
@@ -58,7 +58,7 @@ def region_word(region: str) -> str:
 
 
 def aws(command: str, region: str, more: str = "") -> str:
-    """Return a command of the AWS CLI, with more options behind it.
+    """Return a command of the AWS CLI.
 
     Args:
         command: the command, such as `iam get-role`, and its first options.
@@ -70,7 +70,7 @@ def aws(command: str, region: str, more: str = "") -> str:
 
 
 def with_profile(lines: Iterable[str], profile: str | None) -> tuple[str, ...]:
-    """Add a profile of the AWS configuration to each command among the lines, if it is given."""
+    """Add `--profile` to each command among the lines, if a profile is given."""
     return tuple(
         f"{line} {of_profile(profile)}" if profile and is_command(line) else line for line in lines
     )
@@ -87,15 +87,15 @@ def is_deployment(line: str) -> bool:
 
 
 def with_statement(policy: dict[str, Any], *more: dict[str, Any]) -> dict[str, Any]:
-    """Return a policy with more statements, and without the principals that are deleted."""
+    """Return a policy with more statements, and without deleted principals."""
     kept = map(_without_deleted, as_list(policy.get("Statement", [])))
     return policy | {"Statement": [*filter(None, kept), *more]}
 
 
 def _without_deleted(statement: Any) -> Any:  # noqa: ANN401 # of any shape
-    """Return a statement without principals that are deleted; None if it has no other.
+    """Return a statement without deleted principals; None if it has no others.
 
-    A policy names a deleted user or role by its unique id, which AWS refuses in a new policy.
+    A policy shows a deleted user or role by its unique id, which AWS refuses in a new policy.
     https://repost.aws/knowledge-center/kms-policy-error-invalid-principals
     """
     principal = statement.get("Principal") if isinstance(statement, dict) else None

@@ -1,4 +1,4 @@
-"""Finds roles and instance profiles, as the account has them."""
+"""Finds roles and instance profiles in the account."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _HERE: Final = (
 
 
 class LiveRole(NamedTuple):
-    """The instance's role, as the account has it."""
+    """A role of the account."""
 
     arn: str
     boundary: str | None = None
     """The ARN of its permissions boundary."""
     created: datetime | None = None
     trust_policy: object = None
-    """The policy that says who may assume it; None if it was not read."""
+    """Its trust policy; None if it was not read."""
     tags: Mapping[str, str] = {}
     id: str = ""
     """Its unique id; "" if it was not read."""
     profile: str | None = None
-    """The name of the instance profile that led to it, if one did."""
+    """The name of the instance profile by which it was found, if any."""
 
     def calls_on(self, node_id: str) -> RequestContext:
         """Return the condition keys of each call that a node makes with the role."""
@@ -64,7 +64,7 @@ class LiveRole(NamedTuple):
 
 
 class LiveProfile(NamedTuple):
-    """An instance profile, as the account has it."""
+    """An instance profile of the account."""
 
     id: str | None
     """Its unique id. A later profile of the same name has another one."""
@@ -85,7 +85,7 @@ def find_role(session: Session, role: str) -> LiveRole:
         missing=f"there is no role {name!r} {_HERE}",
         RoleName=name,
     )
-    # A name is unique in an account, so an ARN without the path means the same role.
+    # Role names are unique in an account, so an ARN without the path means the same role.
     if role.startswith("arn:") and role.split(":")[4] != found.account:
         raise CannotAsk(
             f"there is no role {role} in the account of the credentials, which has {found.arn}: "
@@ -144,5 +144,5 @@ def _live_role(found: Mapping[str, Any]) -> LiveRole:
 
 
 def tags_of(found: Mapping[str, Any], name: str = "Tags") -> dict[str, str]:
-    """Return the tags of what AWS describes, by their keys."""
+    """Return the tags in a description by AWS, by their keys."""
     return {tag["Key"]: tag["Value"] for tag in found.get(name, [])}

@@ -33,9 +33,9 @@ _KEY_OF_LOGS: Final = "KEY is the ARN of a key whose policy lets CloudWatch Logs
 
 
 def read_bucket(node: Node, bucket: str | None) -> Bucket:
-    """Read how the bucket encrypts, and with which key, if that is named.
+    """Read the default encryption of the bucket, and its key.
 
-    If the bucket has another owner than the call expects, S3 denies the call, and says no more.
+    If the owner of the bucket is not the expected one, S3 denies the call without a reason.
     """
     if bucket is None:
         return Bucket()
@@ -72,12 +72,12 @@ def bucket_outcome(node: Node, document: LiveDocument, bucket: Bucket) -> Outcom
 
 
 def unless_theirs(outcome: Outcome, node: Node) -> Outcome:
-    """Make a pass unknown if it rests on a bucket of another account."""
+    """Make a pass unknown, as the bucket belongs to another account."""
     if outcome.verdict != "pass":
         return outcome
     why = (
-        f"the bucket {outcome.subject} is not in the node's account, {node.account}: its own "
-        "policy decides as well, and the role needs s3:PutObjectAcl on its objects"
+        f"the bucket {outcome.subject} is not in the node's account, {node.account}: its bucket "
+        "policy must allow the role too, and the role needs s3:PutObjectAcl on its objects"
     )
     fix = "set s3BucketName of the document to a bucket of the account, or ask the bucket's owner"
     return replace(outcome, verdict="unknown", why=(why, *outcome.why), fix=(fix,))
@@ -125,7 +125,7 @@ def _encrypted(bucket: str, found: Bucket, *, enforces: bool | None) -> Outcome:
 
 
 def _bucket_key(node: Node, bucket: str, found: Bucket) -> LiveKey | CannotAsk | None:
-    """Find the key of the bucket; None without one, or for S3's own, which needs no grant.
+    """Find the key of the bucket; None without one, or for the key `aws/s3`, which needs no grant.
 
     S3 accepts any text as the key of a bucket's default encryption.
     """
@@ -151,7 +151,7 @@ def _bucket_key(node: Node, bucket: str, found: Bucket) -> LiveKey | CannotAsk |
 
 
 def _with_key(node: Node, outcome: Outcome, bucket: Bucket) -> Outcome:
-    """Judge a bucket by its key as well, without which S3 stores no object."""
+    """Check also the key of the bucket. If it can't be used, S3 stores no object."""
     key = bucket.key
     if outcome.verdict != "pass" or key is None:
         return outcome
@@ -173,13 +173,13 @@ def _with_key(node: Node, outcome: Outcome, bucket: Bucket) -> Outcome:
 
 
 def log_group_outcome(node: Node, document: LiveDocument) -> Outcome:
-    """Check the log group, and whether the agent can read how sessions are streamed to it."""
+    """Check the log group, and whether the agent can read the document's streaming flag."""
     group = document.log_group
     if document.streams is not None and not isinstance(document.streams, bool):
         return _streamed(group or document.name, document.streams)
     if group is None:
         return LOG_GROUP.skipped(NOT_IN_CLOUDWATCH)
-    # The log group of just this name is the first of those that begin with it.
+    # Of the log groups that begin with this name, the one with exactly this name comes first.
     of_name: dict[str, Any] = {"logGroupNamePrefix": group, "PaginationConfig": {"MaxItems": 1}}
     listed = partial(node.session.listed, _GROUP, "logGroups", **of_name)
     found = read_in("logs", lambda: [one for one in listed() if one["logGroupName"] == group])
@@ -188,7 +188,7 @@ def log_group_outcome(node: Node, document: LiveDocument) -> Outcome:
     enforces = document.enforces_log_group_encryption
     of_group = f"--log-group-name {in_shell(group, _limits.LOG_GROUP.fault, 'GROUP')}"
     if not found:
-        why = f"there is no log group {group!r} in {node.region}, and the agent makes none"
+        why = f"there is no log group {group!r} in {node.region}, and the agent creates none"
         create = f"logs create-log-group {of_group}"
         with_key = node.aws(create, "--kms-key-id KEY"), _KEY_OF_LOGS
         fix: tuple[str, ...] = with_key if enforces else (node.aws(create),)
@@ -209,9 +209,9 @@ def log_group_outcome(node: Node, document: LiveDocument) -> Outcome:
 
 
 def _streamed(subject: str | None, flag: object) -> Outcome:
-    """Judge a document whose streaming flag is not a boolean, and which the agent can't parse.
+    """Judge a document whose streaming flag is not a boolean, so that the agent can't parse it.
 
-    By its source, the agent puts the values of parameters in only after that.
+    By its source, the agent parses the flag before it replaces parameters.
     """
     evidence = Evidence("ssm:GetDocument", "inputs.cloudWatchStreamingEnabled", str(flag))
     fix = "set cloudWatchStreamingEnabled of the document to true or false, without quotation marks"

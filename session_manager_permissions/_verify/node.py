@@ -34,11 +34,11 @@ _ADVANCED, _STANDARD = "advanced", "standard"
 _KINDS: Final = ("SystemStatus", "InstanceStatus")
 _STATUSES: Final = ("impaired", "initializing", "insufficient-data", "not-applicable", "ok")
 _NOT_ONLINE: Final = (None, "ConnectionLost", "Inactive")
-"""What Systems Manager says of a node whose agent does not report in."""
+"""The ping statuses of a node whose agent does not report in."""
 _NOT_RUNNING: Final = ("pending", "shutting-down", "stopped", "stopping", "terminated")
 """The states of an instance in which no agent runs."""
 _MOST_CALLS: Final = 30
-"""After this many calls, the diagnosis of one node makes none that it can do without."""
+"""After this many calls, the diagnosis of one node makes only the calls that it must make."""
 _PROGRAMS: Final = {
     "MacOS": "sudo /opt/aws/ssm/bin/{}",
     "Ubuntu": "sudo /snap/amazon-ssm-agent/current/{}",
@@ -58,17 +58,17 @@ class Node:
     session: Session
     """Asks AWS in its region."""
     spare: Session
-    """The same, but in the diagnosis of one node it asks nothing more after `_MOST_CALLS` calls."""
+    """A session for optional calls: in the diagnosis of one node, it stops after `_MOST_CALLS`."""
     partition: str
     account: str
     instance: dict[str, Any] | None
-    """What EC2 says; None for a hybrid node."""
+    """The instance as `DescribeInstances` returns it; None for a hybrid node."""
     record: dict[str, Any] | CannotAsk | None
-    """What Systems Manager says; None if it has no record."""
+    """The record in `DescribeInstanceInformation`; None if Systems Manager has none."""
     connection: str | CannotAsk
     """`connected` or `notconnected`."""
     status_checks: dict[str, str] | CannotAsk | None = None
-    """What EC2's status checks say of a running instance that does not report in."""
+    """The EC2 status checks of a running instance that does not report in."""
     alike: tuple[str, ...] = ()
     """The ARNs of the nodes about which IAM is asked together, as they have the same role."""
 
@@ -79,7 +79,7 @@ class Node:
 
     @property
     def is_hybrid(self) -> bool:
-        """Tell whether it was registered by an activation, as machines outside of EC2 are."""
+        """Tell whether it was registered by a hybrid activation, as machines outside of EC2 are."""
         return self.instance is None
 
     @property
@@ -148,7 +148,7 @@ class Node:
         return _PROGRAMS.get("Ubuntu" if is_snap else self.platform or "", "sudo {}").format(name)
 
     def look_for(self, check: Check) -> str:
-        """Say what to run on it, if the account can't tell whether a check passes."""
+        """Say what to run on the node, if AWS can't tell whether a check passes."""
         return f"on the node: {self.diagnostics}, the row {check.row!r}"
 
     def recorded(self, field: str) -> str | None:
@@ -193,7 +193,7 @@ def _absent(session: Session, node: str) -> NoNode:
 
 
 def _instance(session: Session, node_id: str) -> tuple[dict[str, Any], str]:
-    """Ask EC2 for an instance; return the account that it is in as well."""
+    """Ask EC2 for an instance, and return it with its account."""
     instances = session.tried(
         _INSTANCES,
         lambda found: [
@@ -256,10 +256,10 @@ def service_setting(session: Session, setting: str) -> str | CannotAsk | None:
 def tier(node: Node) -> Outcome:
     """Check whether the region has the tier that sessions on hybrid nodes need."""
     if not node.is_hybrid:
-        return TIER.of(node.region).skipped("the node is an instance of EC2, which needs no tier")
+        return TIER.of(node.region).skipped("the node is an EC2 instance, which needs no tier")
     found = service_setting(node.session, _TIER)
     if found is None:
-        return TIER.of(node.region).skipped("the region has no tiers of hybrid nodes")
+        return TIER.of(node.region).skipped("the region has no instance tiers for hybrid nodes")
     if isinstance(found, CannotAsk):
         return TIER.of(node.region).unasked(found)
     of_region = TIER.of(node.region, Evidence("ssm:GetServiceSetting", _TIER, found))
@@ -268,19 +268,19 @@ def tier(node: Node) -> Outcome:
     setting = f"--setting-id {_TIER} --setting-value {_ADVANCED}"
     fix = node.aws(f"ssm update-service-setting {setting}")
     if found != _STANDARD:
-        why = f"the tier of {node.region} is {found!r}, which is neither of the two that are known"
+        why = f"the tier of {node.region} is {found!r}, which this version does not know"
         return of_region.unknown(why, fix=fix)
     why = (
         f"{node.region} is on the standard-instances tier, and sessions on hybrid nodes need the "
-        "advanced-instances tier, which AWS charges for each node"
+        "advanced-instances tier, for which AWS charges per node"
     )
     return of_region.failed(why, fix=fix)
 
 
 def running(node: Node) -> Outcome:
-    """Check whether the instance runs, and whether EC2's status checks of it pass."""
+    """Check whether the instance runs, and whether its EC2 status checks pass."""
     if node.state is None:
-        return RUNNING.of(node.id).skipped("the node is outside of EC2")
+        return RUNNING.of(node.id).skipped("the node is not an EC2 instance")
     state = Evidence(_INSTANCES, "State.Name", node.state)
     why = f"the instance is {node.state}"
     if not node.runs:
@@ -301,34 +301,35 @@ def running(node: Node) -> Outcome:
 
 
 def _to_repair(node: Node, impaired: list[str]) -> tuple[str, ...]:
-    """Say how to mend status checks that fail."""
+    """Say how to repair an instance whose status checks fail."""
     of_node = f"--instance-ids {node.id_word}"
     if impaired == ["InstanceStatus"]:
         return (node.aws(f"ec2 reboot-instances {of_node}"),)
     instance = node.instance or {}
     if any(tag.get("Key") == GROUP_TAG for tag in instance.get("Tags", ())):
         health = f"autoscaling set-instance-health --instance-id {node.id_word}"
-        replaced = "the command has its Auto Scaling group replace the instance"
+        replaced = "the command makes the Auto Scaling group replace the instance"
         return (node.aws(health, "--health-status Unhealthy"), replaced)
     of_spot = instance.get("InstanceLifecycle") == "spot"
     if of_spot or instance.get("RootDeviceType") == "instance-store":
-        kinds = "an instance store as the root device, or a Spot request that is not persistent"
-        return (f"launch another instance: EC2 can't stop one with {kinds}",)
+        kinds = "an instance store root volume, or with a Spot request that is not persistent"
+        return (f"launch another instance: EC2 can't stop an instance with {kinds}",)
     stop = node.aws(f"ec2 stop-instances {of_node}")
-    return ("a stop loses what its instance store volumes hold", stop, *_start(node))
+    erased = "stopping the instance erases the data on its instance store volumes"
+    return (erased, stop, *_start(node))
 
 
 def _to_run(node: Node) -> tuple[str, ...]:
-    """Say how to get an instance to run."""
+    """Say how to start an instance that does not run."""
     if node.state in ("terminated", "shutting-down"):
-        return ("launch another instance: a terminated one does not come back",)
+        return ("launch another instance: a terminated instance can't be started",)
     if node.state == "pending":
         return ("wait until it runs, and run the command again",)
     return _start(node)
 
 
 def _start(node: Node) -> tuple[str, ...]:
-    """Return the lines that start an instance, which EC2 refuses as long as it stops."""
+    """Return the lines that start an instance. EC2 can start it only once it is stopped."""
     of_node = f"--instance-ids {node.id_word}"
     wait = () if node.state == "stopped" else (node.aws(f"ec2 wait instance-stopped {of_node}"),)
     return (*wait, node.aws(f"ec2 start-instances {of_node}"))
@@ -339,14 +340,14 @@ def with_status_checks(node: Node, **asked: Any) -> Node:  # noqa: ANN401 # as b
 
     Args:
         node: the node.
-        asked: which instances EC2 is asked about.
+        asked: the parameters that say which instances EC2 is asked about.
     """
     if node.state != "running" or node.connected or node.online:
         return node
     found: dict[str, dict[str, str]] | CannotAsk = node.session.tried(
         _STATUS,
         lambda found: {one["InstanceId"]: _kinds(one) for one in found["InstanceStatuses"]},
-        missing=f"there is no instance {node.id} any more",
+        missing=f"the instance {node.id} no longer exists",
         **asked,
     )
     if isinstance(found, CannotAsk):
@@ -357,7 +358,7 @@ def with_status_checks(node: Node, **asked: Any) -> Node:  # noqa: ANN401 # as b
 
 
 def _kinds(status: dict[str, Any]) -> dict[str, str]:
-    """Read the status checks; only some types of instances have that of the volumes."""
+    """Read the status checks. Only some instance types have the attached EBS status check."""
     kinds = {kind: status[kind]["Status"] for kind in _KINDS}
     volumes = status.get("AttachedEbsStatus")
     return kinds | ({"AttachedEbsStatus": volumes["Status"]} if volumes else {})
@@ -382,7 +383,8 @@ def registered(node: Node) -> Outcome:
         if node.connected:
             why = "Systems Manager has no record of the node, although it is connected"
             return agent.unknown(why, fix="run the command again")
-        why = "Systems Manager has no record of the instance: it never registered, or is stopped"
+        why = "Systems Manager has no record of the instance: its agent never registered, or the "
+        why += "instance is stopped"
         return _unless_connected(node, agent.failed(why, fix=""))
     names = ("PingStatus", "LastPingDateTime", "AgentVersion")
     told = [one for one in names if one == "PingStatus" or node.recorded(one) is not None]
@@ -393,12 +395,12 @@ def registered(node: Node) -> Outcome:
     when = f"and last reported in at {last}" if last else "and is not known to have reported in"
     why = f"the agent was registered {when}: PingStatus is {node.ping or 'not set'}"
     if node.connected or node.ping not in _NOT_ONLINE:
-        return agent.unknown(why, fix="check whether the node reaches the endpoint of ssm")
+        return agent.unknown(why, fix="check whether the node can reach the endpoint of ssm")
     return _unless_connected(node, agent.failed(why, fix=""))
 
 
 def _unless_connected(node: Node, failed: Outcome) -> Outcome:
-    """Leave open what fails and would not on a node that is connected, if that is not known."""
+    """Make a failure unknown if it is not known whether the node is connected."""
     error = node.connection
     return failed.unknown(failed.why[0], errors=[error]) if isinstance(error, CannotAsk) else failed
 

@@ -1,6 +1,6 @@
-"""Finds what shows why an agent is not connected, and says what to do about it.
+"""Finds clues why an agent is not connected, and says what to do about them.
 
-What shows why is looked for only where nothing that the agent needs fails.
+Clues are looked for only if no check that the connection needs fails.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from .session import Session
 
 _BOOT: Final = timedelta(minutes=1)
-"""How long after its launch an agent makes its first try, at the soonest."""
+"""The shortest time from the launch of an instance to the first try of its agent."""
 _TIME_TO_REGISTER: Final = timedelta(minutes=5)
-"""The time in which an agent registers, if nothing keeps it from that."""
+"""The time in which an agent registers, if nothing prevents it."""
 _RETRIES: Final = timedelta(hours=1)
-"""The time in which an agent tries again, whatever it was denied."""
+"""The longest time after which an agent tries again, whatever was denied."""
 _MOST_HYBRID_NODES: Final = 100
 """How many hybrid nodes are compared by their addresses."""
 _LONGEST: Final = 300
@@ -49,8 +49,8 @@ _WITHOUT_AGENT: Final = (
     ("219670896067", r"RHEL-", "an image of Red Hat Enterprise Linux"),
     ("136693071363", r"debian-", "an image of Debian"),
 )
-"""The images that have no agent of their own: `amazon` or the account that owns them, their names,
-and what they are.
+"""The images that come without the agent: their owner (`amazon` or an account), a pattern of their
+names, and a description.
 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/ami-preinstalled-agent.html
 """
@@ -59,31 +59,31 @@ _CLOCK: Final = re.compile(
     r"Signature (?:expired|not yet current): (\d{8}T\d{6}Z) is (?:now earlier|still later) than "
     r"\d{8}T\d{6}Z \((\d{8}T\d{6}Z) [-+] "
 )
-"""AWS's answer to a request whose time is wrong, with the two times."""
+"""Matches AWS's error about the time of a request, with the time of the request and AWS's."""
 _NO_ROLE: Final = "EC2RoleRequestError"
-"""The error of the agent if the instance metadata service gives it no credentials of a role."""
+"""The error that the agent logs if the instance metadata service gives it no role credentials."""
 _OF_AGENT: Final = re.compile(r"\b(amazon-ssm-agent|ssm-agent-worker|AmazonSSMAgent)\b")
-"""The processes of the agent, by whose names its lines in the console are known."""
+"""The names of the agent's processes, with which its lines in the console output begin."""
 
 
 class Clue(NamedTuple):
-    """What shows why the agent is not connected."""
+    """A clue why the agent is not connected."""
 
     why: str
     fix: tuple[str, ...]
     evidence: tuple[Evidence, ...]
     is_old: bool = False
-    """Whether it is so old that the agent has tried again since, so that it explains less."""
+    """Whether the agent has tried again since, so that the clue explains less."""
 
 
 def explained(
     node: Node, identity: Identity, outcomes: Sequence[Outcome], rows: Diagnostics
 ) -> list[Outcome]:
-    """Find what shows why an agent is not connected, although nothing else fails.
+    """Find a clue why an agent is not connected, although no other check fails.
 
     Args:
         node: the node.
-        identity: the role that the agent works with.
+        identity: the role that the agent uses.
         outcomes: the outcomes of all checks.
         rows: the agent's diagnostics.
     """
@@ -105,7 +105,7 @@ def explained(
             break
     clue = min(found, key=lambda one: one.is_old, default=None)
     if clue is None and not all_pass:
-        return [*outcomes]  # what is unknown comes first
+        return [*outcomes]  # the checks that are unknown come first
     return [_with_clue(one, clue, node, errors) if one.check is AGENT else one for one in outcomes]
 
 
@@ -120,7 +120,7 @@ def _with_clue(outcome: Outcome, clue: Clue | None, node: Node, errors: list[Can
 
 
 def _sources(node: Node, identity: Identity, *, all_pass: bool) -> Iterator[Iterator[Clue]]:
-    """Yield what may show a cause, best first; each asks AWS when it is looked at."""
+    """Yield the sources of clues, the best first. A source asks AWS when it is read."""
     now, launched = datetime.now(timezone.utc), _time(node.instance, "LaunchTime")
     instance, role = node.instance, identity.role
     if role is not None and identity.replaced:
@@ -143,10 +143,10 @@ def _sources(node: Node, identity: Identity, *, all_pass: bool) -> Iterator[Iter
 
 
 def _in_diagnostics(node: Node, rows: Diagnostics) -> Iterator[Clue]:
-    """Yield what the agent's diagnostics say of its service and of its credentials."""
+    """Yield the failures of the agent's service and credentials in the agent's diagnostics."""
     start, again = _start_on_node(node), _restart(node)
     starts = (f"on the node: {start}",) if start else again
-    # The row of the credentials fails as well without a way to AWS STS, which no session needs.
+    # The row of the credentials also fails without a path to AWS STS, which no session needs.
     for name, note, fix in ((REGISTERED.row, "", starts), (ASSUMABLE.row, _NO_ROLE, again)):
         if (row := rows.get(name)) and row.Status == "Failed" and row.Note.startswith(note):
             yield Clue(f"on the node: {name}: {row.Note}", fix, (row.evidence,))
@@ -174,7 +174,7 @@ def _time(found: object, name: str) -> datetime | None:
 
 
 def _last_try(node: Node) -> datetime:
-    """Return when the agent has certainly tried; the end of time if that is not known."""
+    """Return the last time at which the agent certainly tried; `datetime.max` if not known."""
     launched = _time(node.instance, "LaunchTime")
     pinged = _time(node.record, "LastPingDateTime")
     known = [one for one in (launched and launched + _BOOT, pinged) if one]
@@ -182,7 +182,7 @@ def _last_try(node: Node) -> datetime:
 
 
 def _not_assumable(node: Node, role: LiveRole) -> Iterator[Clue]:
-    """Yield why Systems Manager can't assume the account's role."""
+    """Yield why Systems Manager can't assume the role of Default Host Management Configuration."""
     found = find_role(node.spare, role.arn)
     trusted = trust(found.trust_policy, SYSTEMS_MANAGER)
     if trusted.answer == "denied":
@@ -202,10 +202,10 @@ def _associations(node: Node) -> Iterator[Clue]:
 
 
 def _policies(node: Node, role: str) -> Iterator[Clue]:
-    """Yield the customer managed policies of the role, by their last change.
+    """Yield the customer managed policies of the role that were changed after the last try.
 
-    One call has the dates of all policies, so that a role may have any number of them. IAM has no
-    date of an inline policy, and none of the attachment of a policy.
+    One call returns the dates of all policies, so the number of policies does not matter. IAM has
+    no date for an inline policy, and none for the attachment of a policy.
     """
     call, name, of = "iam:ListPolicies", role.rpartition("/")[2], f"::{role.split(':')[4]}:"
     attached = node.spare.listed(
@@ -222,7 +222,7 @@ def _policies(node: Node, role: str) -> Iterator[Clue]:
 
 
 def _just_started(node: Node, launched: datetime) -> Clue:
-    """Say that the agent has had no time to register."""
+    """Say that the agent has not had enough time to register."""
     why = f"the instance started at {launched:%H:%M:%S} UTC, less than five minutes ago: wait"
     wait = f"session-manager-permissions verify --instance-id {node.id_word} --wait"
     evidence = Evidence("ec2:DescribeInstances", "LaunchTime", str(launched))
@@ -230,7 +230,7 @@ def _just_started(node: Node, launched: datetime) -> Clue:
 
 
 def _of_image(session: Session, instance: Mapping[str, Any]) -> Iterator[Clue]:
-    """Yield that the image has no agent, if it is known to have none."""
+    """Yield a clue if the image is known to come without the agent."""
     image = instance.get("ImageId")
     call = "ec2:DescribeImages"
     for one in session.listed(call, "Images", ImageIds=[image]) if image else ():
@@ -243,10 +243,10 @@ def _of_image(session: Session, instance: Mapping[str, Any]) -> Iterator[Clue]:
 
 
 def _to_install(name: str) -> tuple[str, ...]:
-    """Say how to install the agent on an instance of an image without one."""
+    """Say how to install the agent on an instance whose image comes without it."""
     if name.startswith("bottlerocket-"):
         pulls = "pull the control container, which runs the agent, from Amazon ECR"
-        return (f"make sure that the role and the network let the instance {pulls}",)
+        return (f"make sure that the role and the network allow the instance to {pulls}",)
     packages = "dnf" if name.startswith("al2023") else "yum"
     install = f"sudo {packages} install -y amazon-ssm-agent && sudo {_ENABLE}"
     if not name.startswith(("al2023-", "amzn2-", "amazon-eks-")):
@@ -256,7 +256,7 @@ def _to_install(name: str) -> tuple[str, ...]:
 
 
 def _hybrid(node: Node, instance: Mapping[str, Any]) -> Iterator[Clue]:
-    """Yield the hybrid node that the agent has registered as, by its address."""
+    """Yield a hybrid node with the address of the instance: the agent may be registered as it."""
     own = {instance.get("PrivateIpAddress"), instance.get("PublicIpAddress")} - {None}
     call = "ssm:DescribeInstanceInformation"
     found = node.spare.listed(
@@ -272,8 +272,8 @@ def _hybrid(node: Node, instance: Mapping[str, Any]) -> Iterator[Clue]:
         again = _restart_on_node(as_hybrid)  # empty if the agent is in a container
         if again and is_its and name.startswith("mi-") and address in own:
             why = (
-                f"Systems Manager has the hybrid node {name} with the address {address} of the "
-                "instance: the agent has an earlier registration, perhaps that of another machine"
+                f"the hybrid node {name} has the address {address} of the instance: the agent uses "
+                "an earlier registration, perhaps that of another machine"
             )
             clear = f"{as_hybrid.program('amazon-ssm-agent')} -register -clear"
             fix = f"on the node: {clear}, then {again}"
@@ -285,9 +285,9 @@ def _output(found: Mapping[str, Any]) -> str:
 
 
 def _in_console(node: Node) -> Iterator[Clue]:
-    """Yield what the console output says of the clock, the memory and the disk.
+    """Yield problems of the clock, the memory and the disk in the console output.
 
-    Only an instance on the Nitro System has an output that is not of its last start.
+    Only an instance on the Nitro System offers its latest output; others, that of their last start.
     """
     call = "ec2:GetConsoleOutput"
     asked = {"on": node.arn, "InstanceId": node.id}
@@ -297,12 +297,12 @@ def _in_console(node: Node) -> Iterator[Clue]:
     lines = [line.strip()[:_LONGEST] for line in answered(output).splitlines()]
     for line in reversed(lines):
         if (found := _CLOCK.search(line)) and _OF_AGENT.search(line[: found.start()]):
-            why = f"the clock of the instance said {found[1]} when that of AWS said {found[2]}"
+            why = f"the clock of the instance showed {found[1]} when AWS's clock showed {found[2]}"
             sync = "w32tm /resync /force" if node.platform == "Windows" else "sudo chronyc makestep"
             fix = f"on the node: {sync}, with 169.254.169.123 as its server"
             yield Clue(why, (fix, *_restart(node)), (Evidence(call, "Output", line),))
     for text, what, fix in (
-        ("Out of memory", "has run out of memory", "take an instance type with more memory"),
+        ("Out of memory", "has run out of memory", "use an instance type with more memory"),
         ("No space left on device", "has a full disk", "free disk space, or enlarge the volume"),
     ):
         if line := next((one for one in reversed(lines) if text in one), ""):
@@ -316,7 +316,7 @@ _ENABLE: Final = f"systemctl enable --now {_NAME}"
 
 
 class _ServiceManager(NamedTuple):
-    """What runs the agent as a service, and the commands with which root controls it.
+    """The service manager that runs the agent, and the commands with which root controls it.
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/ssm-agent-status-and-restart.html
     """
@@ -337,9 +337,9 @@ _WINDOWS: Final = _ServiceManager("Restart-Service AmazonSSMAgent", "Start-Servi
 
 
 def _managers(node: Node) -> tuple[_ServiceManager, ...]:
-    """Return what may run the agent on a node, the likeliest first; nothing if it is a container.
+    """Return the possible service managers of the agent, the likeliest first; none in a container.
 
-    On Ubuntu the agent is a snap, unless somebody has installed the package.
+    On Ubuntu, the agent is a snap, unless somebody has installed the package.
     """
     name = node.recorded("PlatformName")
     if node.platform in ("Windows", "MacOS"):
@@ -354,7 +354,7 @@ def _managers(node: Node) -> tuple[_ServiceManager, ...]:
 
 
 def _on_node(node: Node, commands: Iterable[str]) -> str:
-    """Return a line that runs the first of some commands that works, for somebody on the node."""
+    """Return a line that tries commands until one works, for somebody on the node."""
     root = "" if node.platform == "Windows" else "sudo "
     return " || ".join(f"{root}{one}" for one in commands)
 
@@ -370,9 +370,9 @@ def _start_on_node(node: Node) -> str:
 
 
 def _restart(node: Node) -> tuple[str, ...]:
-    """Return the lines that restart the agent, of which one is enough; first from outside."""
+    """Return lines that restart the agent. One is enough; those from outside come first."""
     command = " || ".join(one.restart for one in _managers(node))
-    if node.online and command:  # without a login
+    if node.online and command:  # Run Command works without a login
         document = "AWS-RunPowerShellScript" if node.platform == "Windows" else "AWS-RunShellScript"
         of_node = f"--instance-ids {node.id_word} --document-name {document}"
         return (node.aws(f'ssm send-command {of_node} --parameters "commands={command}"'),)
@@ -384,7 +384,7 @@ def _restart(node: Node) -> tuple[str, ...]:
 
 
 def _ask_node(node: Node) -> tuple[str, ...]:
-    """Say what only the node can tell, the most frequent cause first."""
+    """Say what to check on the node, the most frequent cause first."""
     space, clock = "free -m; df -h", "timedatectl"
     own = "sudo ls /var/lib/amazon/ssm/registration, for an earlier registration"
     if node.platform == "Windows":
@@ -405,8 +405,8 @@ def _ask_node(node: Node) -> tuple[str, ...]:
 
 
 _WAITS_HALF_AN_HOUR: Final = frozenset({PROFILE.name, ASSUMABLE.name, REGISTER.name})
-"""The causes after which the agent waits for 25 to 30 minutes. After any other it tries again
-sooner at first, and within an hour at last: agent/…/credentialrefresher_deps.go."""
+"""The causes after which the agent waits for 25 to 30 minutes. After other causes it tries again
+sooner at first, and later after at most an hour: agent/…/credentialrefresher_deps.go."""
 
 
 def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[str, ...]:
@@ -419,9 +419,10 @@ def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[s
     """
     within = "30 minutes" if causes and _WAITS_HALF_AN_HOUR.issuperset(causes) else "an hour"
     again = f"restart the agent, or wait until it tries again by itself, within {within}"
-    lines = (again, *_restart(node)) if node.runs else ()  # its start also starts the agent
+    lines = (again, *_restart(node)) if node.runs else ()  # the start of a node starts the agent
     if causes:
         return (f"first fix the checks that fail: {', '.join(causes)}", *lines)
     if open_:
-        return (f"look at the checks that are unknown: {', '.join(open_)}", *lines)
-    return (f"no check that the connection needs fails: {again}", *lines[1:], *_ask_node(node))
+        return (f"resolve the checks that are unknown: {', '.join(open_)}", *lines)
+    none_fails = "none of the checks that the connection needs fails"
+    return (f"{none_fails}: {again}", *lines[1:], *_ask_node(node))

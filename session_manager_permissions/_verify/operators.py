@@ -31,12 +31,12 @@ CALLER: Final = "caller"
 """Stands for the identity of the credentials."""
 _PLUGIN: Final = "session-manager-plugin"
 _SAMPLE_NAME: Final = "operator"
-"""Stands for the name of a role's session, if it is not known."""
+"""Stands for a role session name that is not known."""
 _USER_ID: Final = "aws:userid"
 _USER_NAME: Final = "aws:username"
 _OWN_TAG: Final = "aws:PrincipalTag/"
 _NOT_OF_USER: Final = (_OWN_TAG, "aws:SourceIdentity", "aws:FederatedProvider")
-"""How the condition keys begin that no call of a user has, except for tags that the user has."""
+"""The prefixes of the condition keys that no call of a user has, except for the user's own tags."""
 _SIGNS_CHANNEL: Final = "1.2.764.0"
 """The first plug-in that signs the channel with the operator's credentials."""
 _PLUGIN_PAGE: Final = f"install it: {USER_GUIDE}session-manager-working-with-install-plugin.html"
@@ -50,15 +50,15 @@ def operator_fault(text: str) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Operator:
-    """Who starts the session: a user, or whoever has a session of a role."""
+    """Who starts the session: a user, or a role session."""
 
     arn: str
     """The ARN of the user or the role."""
     tags: Mapping[str, str]
     names: tuple[str, str]
-    """The name of the user or of the role's session, and what its calls have as `aws:userid`."""
+    """The name of the user or of the role session, and the `aws:userid` of its calls."""
     context: Context
-    """The condition keys that say who makes a call."""
+    """The condition keys that describe the caller."""
 
     @property
     def is_user(self) -> bool:
@@ -67,7 +67,7 @@ class Operator:
 
 
 def find_operator(node: Node, given: str) -> Operator | CannotAsk:
-    """Find the user or the role behind an ARN, or the caller; else say why IAM can't be asked.
+    """Find the user or the role of an ARN, or the caller. If IAM can't be asked, return the error.
 
     Args:
         node: the node.
@@ -78,7 +78,7 @@ def find_operator(node: Node, given: str) -> Operator | CannotAsk:
 
 def _operator(node: Node, arn: str) -> Operator:
     """Find the user or the role of an ARN."""
-    if arn.split(":")[4] != node.account:  # IAM is asked about names, in the account of the node
+    if arn.split(":")[4] != node.account:  # IAM looks up a name in the account of the node
         raise CannotAsk(
             f"{arn} is not in the account of the node, {node.account}: give the user or the role "
             "of that account that starts the session"
@@ -103,7 +103,7 @@ def _operator(node: Node, arn: str) -> Operator:
 
 
 def _of_user(found: Mapping[str, Any]) -> Operator:
-    """Return the operator. IAM needs the path of the user, which the ARN that is given may lack."""
+    """Return the operator for a user. IAM needs the user's path, which the given ARN may lack."""
     arn = well_formed(found["Arn"], _limits.principal_fault)
     name, user_id, tags = arn.rpartition("/")[2], found["UserId"], tags_of(found)
     keys = ConditionKey(_USER_NAME, name), ConditionKey(_USER_ID, user_id), *_own_tags(tags)
@@ -111,7 +111,7 @@ def _of_user(found: Mapping[str, Any]) -> Operator:
 
 
 def _of_role(role: LiveRole, session_name: str | None = None) -> Operator:
-    """Return the operator of a session of a role. The session may have other tags than the role."""
+    """Return the operator for a role session. The session may have other tags than the role."""
     name = session_name or _SAMPLE_NAME
     user_id = f"{role.id}:{name}"
     by_id = ConditionKey(_USER_ID, user_id, is_sample=session_name is None)
@@ -125,7 +125,7 @@ def _own_tags(tags: Mapping[str, str], *, is_sample: bool = False) -> Iterator[C
 
 
 def _node_tags(node: Node) -> dict[str, str] | CannotAsk:
-    """Read the node's tags, which an operator's policy may ask for."""
+    """Read the node's tags, on which an operator's policy may have conditions."""
     if node.instance is not None:
         return read_in("ec2", partial(tags_of, node.instance))
     return node.session.tried(
@@ -172,7 +172,7 @@ def may_start(node: Node, preferences: Preferences, operator: Operator | CannotA
     certain = [one.call for one in denied if not one.is_open]
     if len(channels) == 1 and channels[0] in refused:
         certain = [call for call in certain if call.action != _CHANNEL]
-        whys.append("it depends on the id that AWS gives to the session, which is not known yet")
+        whys.append("it depends on the session id, which AWS gives only when the session starts")
     on_node, on_document, *_ = calls
     is_default = preferences.name == _needs.DEFAULT_DOCUMENT
     by_name = is_default and on_document in certain and on_node not in certain
@@ -198,7 +198,7 @@ def may_start(node: Node, preferences: Preferences, operator: Operator | CannotA
 def _unless_by_sample(
     node: Node, arn: str, denied: Sequence[CallVerdict], known: simulator.Answers
 ) -> Iterator[CallVerdict]:
-    """Make a denial unknown if a policy has a condition on a key whose value is a sample."""
+    """Make a denial unknown if a policy has a condition on a key with a sample value."""
     samples = {
         one.call: {key.name.lower() for key in one.call.with_own.context if key.is_sample}
         for one in denied
@@ -216,7 +216,7 @@ def _unless_by_sample(
 def _explained(
     node: Node, arn: str, denied: Sequence[CallVerdict]
 ) -> tuple[list[str], tuple[str, ...]]:
-    """Say what denies an operator these calls, and what would allow them."""
+    """Say what denies these calls of an operator, and what would allow them."""
     blocked = {
         f"{one.call.action}: {why}": one.unless_open(fix)
         for one in denied
@@ -236,7 +236,7 @@ def _explained(
 
 
 def _allowed(asked: Outcome, arn: str, preferences: Preferences, notes: Sequence[str]) -> Outcome:
-    """Return the outcome if nothing is denied: passed, unless the key of sessions is not known."""
+    """Return the outcome if no call is denied: a pass, unless the key of sessions is not known."""
     key_usable = preferences.outcomes[checks.KEY_USABLE]
     if preferences.key is None and key_usable.verdict == "unknown":
         why = f"it is not known whether {arn} may use the key of sessions: {key_usable.why[0]}"
@@ -258,19 +258,19 @@ def _may_name_no_document(node: Node, operator: Operator, on_node: Call) -> bool
 
 
 _AFTER_APPROVAL: Final = (
-    "IAM allows the operator to ask for just-in-time node access, which starts sessions with "
-    "credentials of its own once it is approved"
+    "IAM allows the operator to request just-in-time node access, which starts sessions with its "
+    "own credentials once the request is approved"
 )
 _ASK_FOR_ACCESS: Final = (
-    "ask for access by aws ssm start-access-request, and start the session with the credentials "
+    "request access with aws ssm start-access-request, and start the session with the credentials "
     "that aws ssm get-access-token returns"
 )
 
 
 def _may_ask_for_access(node: Node, arn: str, on_node: Call) -> bool:
-    """Tell whether the operator may start a session by just-in-time node access, if it is approved.
+    """Tell whether the operator may start a session by just-in-time node access, once approved.
 
-    It is for operators who are not allowed `ssm:StartSession`. Such sessions use the default
+    It is meant for operators who are not allowed `ssm:StartSession`. Its sessions use the default
     document.
     https://docs.aws.amazon.com/systems-manager/latest/userguide/systems-manager-just-in-time-node-access-setting-up.html
     """
@@ -287,8 +287,8 @@ def _in_words(denied: Iterable[CallVerdict]) -> str:
 def _lacks(answer: SimulatorAnswer, node: Node, operator: Operator) -> set[str]:
     """Return the prefixes of the condition keys that a call certainly lacks, in lower case.
 
-    All tags of the node and of a user are known, so they have no other tags. A channel is no
-    resource, and nobody can tag a document of AWS, which is in no account.
+    All tags of the node and of a user are known, so they have no others. A channel is not a
+    resource with tags, and nobody can tag a document of AWS.
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html
     """
     on = answer["resource"]
@@ -298,18 +298,18 @@ def _lacks(answer: SimulatorAnswer, node: Node, operator: Operator) -> set[str]:
 
 
 def _by_iam(node: Node, arn: str, denied: Sequence[CallVerdict]) -> tuple[str, ...]:
-    """Say how to allow an operator what no policy of IAM allows.
+    """Say how to allow an operator the calls that no IAM policy allows.
 
-    The name of the policy has the id of the node and a digest, so that it replaces none that
-    another remedy has written. AWS refuses to change the roles of IAM Identity Center.
+    The name of the new policy has the id of the node and a digest, so that it does not replace the
+    policy of another remedy. AWS does not let you change the roles of IAM Identity Center.
     """
     if not denied:
         return ()
     name = arn.rpartition("/")[2]
     if name.startswith("AWSReservedSSO_"):
-        return (f"allow in the permission set in IAM Identity Center: {_in_words(denied)}",)
-    written = "SessionPreferences.grant_start_session(...) writes the policy; by hand, allow"
-    sentence = f"{written} {name}: {_in_words(denied)}"
+        return (f"in the permission set in IAM Identity Center, allow {_in_words(denied)}",)
+    written = "or let SessionPreferences.grant_start_session(...) write the policy in a CDK app; "
+    sentence = f"{written}{name} needs {_in_words(denied)}"
     resources: dict[str, list[str]] = {}
     for call in (one.call for one in denied):
         # the id of a session is not known yet
@@ -329,7 +329,7 @@ def _by_iam(node: Node, arn: str, denied: Sequence[CallVerdict]) -> tuple[str, .
 
 
 _ON_OWN_SESSION: Final = {"ssm:ResumeSession": "resume", "ssm:TerminateSession": "end"}
-"""What an operator does with a session of their own, by the action."""
+"""What an operator does with their own session, by the action."""
 _ACCESS_CHECK: Final = "ssm:SessionDocumentAccessCheck"
 _WITH_ACCESS_CHECK: Final = ConditionKey(_ACCESS_CHECK, "true", "boolean")
 """Whether AWS checks access to the document as well."""
@@ -338,19 +338,19 @@ _CHANNEL: Final = "ssmmessages:OpenDataChannel"
 
 
 def _about_own_session(answers: tuple[SimulatorAnswer, ...] | CannotAsk) -> Iterator[str]:
-    """Say whether the operator may resume and end a session, without which one opens as well."""
+    """Say whether the operator may resume and end their own session. It opens in any case."""
     if isinstance(answers, CannotAsk):
         return
     denied = [one["action"] for one in answers if not is_allowed(one)]
     if not denied:
-        yield "IAM allows the operator to resume and end sessions of their own"
+        yield "IAM allows the operator to resume and end their own sessions"
         return
     is_open = unless(missing_keys(one for one in answers if not is_allowed(one)))
     what = " nor ".join(_ON_OWN_SESSION[action] for action in denied)
     can = f"can neither {what}" if denied[1:] else f"can't {what}"
     yield (
-        f"IAM denies the operator {', '.join(denied)} on a session of their own{is_open}: a "
-        f"session opens, and they {can} it"
+        f"IAM denies the operator {', '.join(denied)} on their own session{is_open}: a session "
+        f"opens, but they {can} it"
     )
 
 
@@ -366,11 +366,11 @@ def _tagged(tags: Mapping[str, str]) -> Context:
 def _calls(
     node: Node, preferences: Preferences, operator: Operator, tags: Mapping[str, str]
 ) -> tuple[list[Call], list[Call]]:
-    """List the calls that start a session, the first on the node, and those on one that is open.
+    """List the calls that start a session, the first on the node, and the calls on an open session.
 
-    The id of a session begins with the name of the user or of the role's session. AWS's quick-start
-    policies expect the user id there, so the channel is asked about with either.
-    Systems Manager gives each session a tag with the id of whoever started it.
+    The id of a session begins with the name of the user or of the role session. AWS's quick-start
+    policies expect the user id there, so IAM is asked about the channel with each of the two.
+    Systems Manager gives each session a tag with the user id of the caller who started it.
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-examples.html
     """
@@ -406,7 +406,7 @@ _USERS_SEE: Final = {
     "ssmmessages:OpenDataChannel": checks.NO_MESSAGE,
     "kms:GenerateDataKey": checks.NO_DATA_KEY,
 }
-"""What the operator sees, by the first call that is denied."""
+"""What the operator sees, by the first denied call."""
 
 
 def plugin() -> Outcome:
@@ -428,5 +428,5 @@ def plugin() -> Outcome:
         return found.unknown(f"{path} does not say its version", fix=f"{path} --version")
     if new:
         return found.passed(f"the plug-in has version {version}")
-    why = f"the plug-in has version {version}, and {_SIGNS_CHANNEL} is the oldest that will work"
+    why = f"the plug-in has version {version}, and {_SIGNS_CHANNEL} is the oldest that works"
     return found.failed(why, fix=_PLUGIN_PAGE, is_seen=False)

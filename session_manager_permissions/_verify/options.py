@@ -1,4 +1,4 @@
-"""The options that the commands share, what they refuse, and the modules and files they need."""
+"""The options that the commands share, the checks of their values, and the extras they need."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Shape = TypeVar("_Shape")
 
 
 def checked(fault: Callable[[str], str | None]) -> Callable[[str], str]:
-    """Make a type for argparse that refuses a text with a fault."""
+    """Make an argparse type that refuses a text for which `fault` returns a reason."""
 
     def check(text: str) -> str:
         if found := fault(text):
@@ -58,13 +58,13 @@ def add_flag(to: argparse._ActionsContainer, flag: str, help_text: str) -> None:
 
 
 def document_fault(name_or_arn: str) -> str | None:
-    """Say why a text is neither the name nor the ARN of a document, as one that is shared has."""
+    """Say why a text is neither the name of a document nor the ARN of a shared document."""
     arn = re.fullmatch(r"arn:[\w-]+:ssm:[\w-]+:\d{12}:document/(.*)", name_or_arn, re.ASCII)
     return _limits.DOCUMENT.fault(arn[1] if arn else name_or_arn)
 
 
 MOST_BYTES: Final = 256 * 2**20
-"""The largest file that is read: the audit of 100,000 nodes has about a third of it."""
+"""The largest file that is read. The audit of 100,000 nodes has about a third of this size."""
 EXTRAS: Final = {"table": ("rich",), "json": (), "html": ("jinja2",)}
 """The modules that each form of the answer needs."""
 
@@ -157,7 +157,7 @@ def refuse(arguments: object, options: Iterable[str], why: str) -> None:
 
 
 def refuse_without_bucket(log_bucket: str | None, arguments: object) -> None:
-    """Refuse options that say something of a log bucket, if there is none.
+    """Refuse options about a log bucket, if no bucket is given.
 
     Raises:
         CannotAsk: a prefix or a key is given, and no bucket.

@@ -1,4 +1,4 @@
-"""Says what to do about a network path that is closed, in commands with all that is known."""
+"""Says what to do about a closed network path, in commands with all known values filled in."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ if TYPE_CHECKING:
     from .node import Node
 
     _Side = tuple[str, bool]
-    """The id of a network ACL, and whether it is about what goes out."""
+    """The id of a network ACL, and whether its outbound entries are meant."""
 
 _DNS: Final = {"enableDnsSupport": "dns-support", "enableDnsHostnames": "dns-hostnames"}
 """The attributes of a VPC that private DNS needs, and how the AWS CLI names them."""
 _NEW: Final = "NEW"
 """The id of an endpoint that a remedy makes."""
 _FOR_OTHER_INSTANCES: Final = (
-    "private DNS is for the whole VPC: let the security groups of its other instances in, too"
+    "private DNS applies to the whole VPC: also allow inbound TCP 443 to the endpoint from the "
+    "security groups of other instances"
 )
-"""What else to do if an endpoint begins to serve a name, for all instances of the VPC."""
+"""What else to do if private DNS of an endpoint is turned on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,20 +46,20 @@ class PathRemedies:
     node: Node
     vpc: LiveVpc
     caller: Placement
-    """The agent, with what it may call."""
+    """The agent, with the calls that it may make."""
     opened: Collection[str]
     """The services whose paths are open."""
     entries: dict[_Side, dict[int, dict[str, Any]]] = field(default_factory=dict)
     """The entries of the network ACLs by their numbers, with those that remedies add."""
     added: dict[tuple[_Side, str], tuple[str, ...]] = field(default_factory=dict)
-    """The lines that add an entry, by its side and by its options."""
+    """The lines that add an entry, by its network ACL and direction and by its options."""
     made: list[Endpoint] = field(default_factory=list)
     """The endpoints that remedies make or change."""
 
     def of(self, problems: Mapping[str, Sequence[verdicts.Problem]]) -> dict[str, tuple[str, ...]]:
-        """Return the remedies of problems, by the service that the path leads to.
+        """Return the remedies of problems, by the service of the path.
 
-        Each line is there once: commands, and what else there is to do. All can be run together.
+        A line is a command, or says what else to do. All commands can be run together.
         """
         return {
             service: (*dict.fromkeys(self._of_several(several, service)),)
@@ -66,7 +67,7 @@ class PathRemedies:
         }
 
     def _of_several(self, problems: Iterable[verdicts.Problem], service: str) -> Iterator[str]:
-        """Yield the remedies of several problems. Those of routes say what has to be let out to."""
+        """Yield the remedies of several problems. Egress rules come last: they depend on others."""
         for one in sorted(problems, key=lambda one: one.cause == verdicts.EGRESS_CLOSED):
             if one.acls:
                 yield from chain.from_iterable(map(self._of_acl, one.acls))
@@ -112,21 +113,21 @@ class PathRemedies:
         return self._ec2(f"modify-vpc-endpoint --vpc-endpoint-id {word(_id(endpoint, 'ENDPOINT'))}")
 
     def _group_of(self, service: str) -> str:
-        """Return a group of the endpoint to which the name of a service leads; "" without one."""
+        """Return a security group of the endpoint that serves a service's name; "" without one."""
         vpc = self.vpc.vpc
         leading = [one for one in vpc.endpoints(Service(service)) if resolves(one, vpc) is True]
         leading += [one for one in self.made if one.service.name == service and one.groups]
         return next((_id(one.groups[0], "ENDPOINT_GROUP") for one in leading), "")
 
     def _authorize(self, side: str, group: str, peer: str) -> str:
-        """Let TCP 443 pass between a group and another, or all addresses if that is ""."""
+        """Return the command that allows TCP 443 between a group and a peer; "" is any address."""
         to = f"UserIdGroupPairs=[{{GroupId={peer}}}]" if peer else "IpRanges=[{CidrIp=0.0.0.0/0}]"
         allowed = word(f"IpProtocol=tcp,FromPort=443,ToPort=443,{to}")
         command = self._ec2(f"authorize-security-group-{side} --group-id {word(group)}")
         return f"{command} --ip-permissions {allowed}"
 
     def _of_acl(self, fault: verdicts.AclFault) -> Iterator[str]:
-        """Add entries that let TCP pass before those that deny it. Each has a number of its own."""
+        """Yield commands that add entries which allow TCP before the entries that deny it."""
         acl = self.vpc.acls[str(fault.subnet)]
         block = f"--cidr-block {fault.peer if isinstance(fault.peer, IPv4Network) else 'CIDR'}"
         for egress, ports, (_, before) in fault.ways:
@@ -139,9 +140,9 @@ class PathRemedies:
             yield from self.added[side, allowing]
 
     def _by_entry(self, side: _Side, before: int, allowing: str) -> tuple[str, ...]:
-        """Add an entry before the first Deny that closes the way.
+        """Return commands that add an entry before the first Deny that closes the path.
 
-        If no number before it is free, the entry takes the number of the Deny.
+        If no number before the Deny is free, the entry takes the number of the Deny.
         """
         entries = self.entries[side]
         denials = [n for n, of in entries.items() if of["RuleAction"] == "deny" and is_of_tcp(of)]
@@ -157,7 +158,7 @@ class PathRemedies:
             return (f"{create} --rule-number {number} {allowing}",)
         moved = next(behind, LAST_ENTRY)
         if any(entries[number]["RuleAction"] != "deny" for number in range(first + 1, moved)):
-            return (f"before entry {first}, which denies it, add one with: {allowing}",)
+            return (f"before entry {first}, which denies this, add an entry with: {allowing}",)
         replace = self._ec2(f"replace-network-acl-entry {of_side}")
         denial, entries[first] = entries[first], added
         entries[moved] = denial
@@ -165,7 +166,7 @@ class PathRemedies:
         return (copy, f"{replace} --rule-number {first} {allowing}")
 
     def _of_policy(self, endpoint: Endpoint) -> tuple[str, ...]:
-        """Allow the account what the agent calls, unless a Deny says no."""
+        """Return a command that allows the agent's calls for the account, unless a Deny remains."""
         actions = of_service(endpoint.service, self.caller.calls)
         allows = {
             "Effect": "Allow",
@@ -183,19 +184,19 @@ class PathRemedies:
         return (put, f"the command allows {which}")
 
     def _with_dns(self) -> Iterator[str]:
-        """Turn on what private DNS needs, if it is not known to be on."""
+        """Yield commands that turn on the VPC's DNS attributes, unless they are known to be on."""
         for attribute, option in _DNS.items():
             if self.vpc.attribute(attribute) is not True:
                 modify = self._ec2(f"modify-vpc-attribute --vpc-id {self._vpc_word}")
                 yield f"{modify} --enable-{option} Value=true"
 
     def _of_route(self, service: str) -> tuple[str, ...]:
-        """Return the remedy where no way leads out."""
+        """Return the remedy of a subnet without a path to the service."""
         here, there = self.node.region, self.vpc.bucket_region
         if service == "s3" and there not in (None, here):
             sentence = (
-                f"the log bucket is in {there}, to which no endpoint of {here} leads: "
-                f"{self._way_out}, or set s3BucketName of the document to a bucket of {here}"
+                f"the log bucket is in {there}, and no endpoint in {here} reaches it: "
+                f"{self._way_out}, or set s3BucketName of the document to a bucket in {here}"
             )
             return (sentence,)
         return (
@@ -206,7 +207,7 @@ class PathRemedies:
 
     @property
     def _way_out(self) -> str:
-        """Say what else leads out. Others in a public subnet need its route as it is."""
+        """Say how to get internet access. Other hosts need the routes of a public subnet."""
         table = self.vpc.network.tables[self.vpc.table_of(self._subnet)]
         if any(route.leads == "internet-gateway" for route in table.routes):
             return "give the instance a public IPv4 address, such as an Elastic IP address"
@@ -218,10 +219,10 @@ class PathRemedies:
         return f"{create} --vpc-endpoint-type {kind} --service-name {name}"
 
     def _by_gateway(self) -> Iterator[str]:
-        """Lead the route table of the subnet to a gateway endpoint, which S3 needs in any case.
+        """Add a gateway endpoint of S3 to the route table of the subnet.
 
-        An interface endpoint takes the name of S3 over only for resolvers outside of the VPC, and
-        AWS makes none with private DNS where there is no gateway.
+        By default, private DNS of an interface endpoint of S3 serves only resolvers outside of the
+        VPC. AWS creates such an endpoint only if there is a gateway endpoint.
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/privatelink-interface-endpoints.html
         """
         table = self.vpc.table_of(self._subnet)
@@ -236,19 +237,19 @@ class PathRemedies:
         yield from self._once_made(one._replace(exists=True, tables=(table,)))
 
     def _once_made(self, endpoint: Endpoint) -> Iterator[str]:
-        """Return the remedies of what else closes the path by an endpoint, once it is made."""
+        """Yield the remedies of problems that remain once an endpoint is made."""
         self.made.append(endpoint)
         service = endpoint.service
         path = self.vpc.once_made(endpoint).paths(self.caller, (service,))[service]
         yield from self._of_several(path.problems, service.name)
 
     def _by_interface(self, service: str) -> Iterator[str]:
-        """Make an interface endpoint with the name of the service, unless one is being made."""
+        """Make an interface endpoint with private DNS, unless one is being made."""
         yield from self._with_dns()
         named = [one for one in self.vpc.vpc.endpoints(Service(service)) if one.private_dns is True]
         there = next((one for one in named if one.exists is not False), None)
         if there is None:
-            for one in named:  # whose name no other can have
+            for one in named:  # no other endpoint can have its private DNS name
                 of_it = word(_id(one.id, "ENDPOINT"))
                 yield self._ec2(f"delete-vpc-endpoints --vpc-endpoint-ids {of_it}")
             groups = self._groups_of_others() or groups_of(self.node.instance or {})[:1]
@@ -265,7 +266,7 @@ class PathRemedies:
         yield _FOR_OTHER_INSTANCES
 
     def _groups_of_others(self) -> Sequence[Reference]:
-        """Return the groups of an endpoint of the VPC that the instance reaches."""
+        """Return the security groups of an endpoint in the VPC that the instance can reach."""
         for one in self.vpc.endpoints:
             if not one.gateway and one.private_dns is True and one.service.name in self.opened:
                 return one.groups
@@ -273,7 +274,7 @@ class PathRemedies:
 
 
 def _same_denial(entry: dict[str, Any]) -> str:
-    """Return the options that make an entry of a network ACL that denies the same."""
+    """Return the options that create a copy of a Deny entry of a network ACL."""
     ports = entry.get("PortRange")
     of_ports = f" {_range(ports['From'], ports['To'])}" if ports else ""
     cidr = IPv4Network(entry["CidrBlock"], strict=False)

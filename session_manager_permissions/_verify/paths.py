@@ -1,7 +1,7 @@
-"""Checks whether the network leads from a node to the services that its sessions use.
+"""Checks the network paths from a node to the services that its sessions use.
 
-The judge of `_network` follows each path. A path that the node's connection proves stays proven.
-If the judge does not find such a path open, the other paths that it finds closed are unknown.
+The judge of `_network` follows each path. The connection of a node proves some paths. If the judge
+does not find such a path open, the other paths that it finds closed are unknown.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 _IN_LOG: Final = 'on the node: look for "VPC endpoint policy" in the agent\'s log'
 _BY_TOKEN: Final = ("ssm:RequestManagedInstanceRoleToken", "ssm:RegisterManagedInstance")
-"""What the agent calls to work with the role of Default Host Management."""
+"""What the agent calls to get credentials of the role of Default Host Management Configuration."""
 
 
 def _proven_by(node: Node) -> dict[str, str]:
-    """List the services that the node is seen to reach, each with what shows it."""
+    """List the services that the node certainly reaches, each with the proof."""
     proven = {}
     if node.online or (node.connected and node.ping is None):
         proven["ssm"] = "the agent reports in" if node.online else "the agent is connected"
@@ -63,7 +63,7 @@ def path_outcomes(node: Node, preferences: Preferences, identity: Identity) -> l
         if service in judged:
             return judged[service]
         if instance is None:
-            why = "the network of a node outside of EC2 is not known to EC2"
+            why = "EC2 does not know the network of a hybrid node"
             return check.of(service).skipped(why, fix=node.look_for(check))
         return check.of(service).skipped(f"the instance is in no VPC: it is {node.state}")
 
@@ -73,9 +73,9 @@ def path_outcomes(node: Node, preferences: Preferences, identity: Identity) -> l
 def _judged(
     node: Node, preferences: Preferences, identity: Identity, wanted: tuple[str, ...]
 ) -> dict[str, Outcome]:
-    """Judge the path to each service that is wanted, with all that the agent calls.
+    """Judge the path to each needed service, for all calls of the agent.
 
-    If an endpoint keeps back a call that the agent may make or not, the path is unknown.
+    If an endpoint denies a call that the agent may or may not make, the path is unknown.
     """
     instance, bucket_region = node.instance or {}, preferences.uses.bucket.region
     asked = Surroundings(instance["VpcId"], node.account, wanted, bucket_region)
@@ -91,7 +91,7 @@ def _judged(
     if any(one.policy is not None for one in vpc.endpoints):
         principal = identity.role.arn if identity.role and identity.replaced is False else ""
         place = place._replace(principal=principal, resources=(*_resources(node, preferences),))
-    # If the agent reaches a service, its DNS requests are answered rightly.
+    # If the agent reaches a service, its DNS queries get the right answers.
     forwarded = () if _proven_by(node) else (*filter(vpc.forwards, wanted),)
 
     def judged(judge: Judge, *calls: str) -> dict[str, verdicts.Path]:
@@ -131,16 +131,16 @@ def _judged(
 def _as_told(
     service: str, path: verdicts.Path, served: verdicts.Path, by_groups: verdicts.Path
 ) -> verdicts.Path:
-    """Return a path with the problems to tell, if it is closed: those of endpoints come first.
+    """Return a closed path with the problems to report. Problems of endpoints come first.
 
-    Where an interface endpoint is being made, it does not matter that no route leads out. Network
-    ACLs that shut the way out hide that the security groups shut it as well.
+    If AWS is creating an interface endpoint, a missing route does not matter. If network ACLs close
+    the path, they hide that the security groups close it too.
 
     Args:
-        service: where the path leads.
+        service: the service that the path leads to.
         path: the path.
-        served: the path once the endpoints that are being made serve the names of their services.
-        by_groups: the path if network ACLs let everything pass.
+        served: the path once the endpoints that AWS is creating serve the names of their services.
+        by_groups: the path if network ACLs allowed everything.
     """
     if not path.problems:
         return path
@@ -151,7 +151,7 @@ def _as_told(
 
 
 def _resources(node: Node, preferences: Preferences) -> Iterator[model.CalledOn]:
-    """Yield the resources of what the agent calls."""
+    """Yield the resources of the agent's calls."""
     yield from (model.CalledOn(action, node.arn) for action in _needs.REGISTRATION.actions)
     document = preferences.document
     if document.log_bucket:
@@ -166,7 +166,7 @@ def _resources(node: Node, preferences: Preferences) -> Iterator[model.CalledOn]
         logs = f"arn:{node.partition}:logs:{node.region}:{node.account}"
         stream = f"{logs}:log-group:{document.log_group}:log-stream:{SAMPLE_SESSION}"
         yield from (model.CalledOn(one, stream, node.account) for one in _needs.WRITE_LOG)
-        # CloudWatch Logs asks whether the caller may list on a group without a name.
+        # CloudWatch Logs authorizes the listing of log groups on a log group without a name.
         groups = f"{logs}:log-group::log-stream:"
         yield model.CalledOn(model.IF_ENFORCED["logs"], groups, node.account)
     if preferences.key:
@@ -175,7 +175,7 @@ def _resources(node: Node, preferences: Preferences) -> Iterator[model.CalledOn]
 
 
 class _PathOutcomes(NamedTuple):
-    """Makes the outcome of each path from what the judge has found."""
+    """Makes the outcome of each path from the judge's verdict."""
 
     node: Node
     vpc: LiveVpc
@@ -185,9 +185,9 @@ class _PathOutcomes(NamedTuple):
     shut: Collection[str]
     """The services whose paths are closed even to the calls that open a session."""
     doubted: list[str]
-    """What shows that the network has ways that the judge does not find."""
+    """What proves that the network has paths that the judge does not find."""
     of_identity: list[CannotAsk]
-    """Why it is not known who the agent is, on which the policy of an endpoint depends."""
+    """Why the agent's role is not known. The policy of an endpoint may depend on it."""
 
     def outcome(self, service: str, path: verdicts.Path) -> Outcome:
         """Return the outcome of the path to a service."""
@@ -199,7 +199,7 @@ class _PathOutcomes(NamedTuple):
         of_path = replace(check.of(service, *evidence), by_policy=by_policy)
         on_it = node.look_for(check)
         if path.state is verdicts.State.OPEN:
-            return of_path.passed(f"the network leads from the instance to {service}")
+            return of_path.passed(f"the network path from the instance to {service} is open")
         if path.state is verdicts.State.UNKNOWN:
             bucket = self.preferences.uses.bucket
             errors = [*vpc.errors, *(self.of_identity if by_policy else ())]
@@ -209,7 +209,7 @@ class _PathOutcomes(NamedTuple):
             return of_path.unknown(decides, fix=_IN_LOG if by_policy else on_it, errors=errors)
         first, *others = (one.why.replace(verdicts.OF_SERVICES, service) for one in path.problems)
         if self.doubted:
-            first += f"; but {self.doubted[0]}, so the network has a way that EC2 does not show"
+            first += f"; but {self.doubted[0]}, so the network has a path that EC2 does not show"
             return of_path.unknown(first, *others, fix=on_it, errors=vpc.errors)
         fixes = self.fixes[service]
         if verdicts.PRIVATE_DNS in faults and not vpc.knows_zones:
@@ -229,14 +229,14 @@ class _PathOutcomes(NamedTuple):
 
 
 def _is_of_routes(problem: verdicts.Problem) -> bool:
-    """Tell whether a route or an endpoint is missing, which may be made beside another one."""
+    """Tell whether a route or an endpoint is missing, so that a new one may open the path."""
     return not (problem.fault or problem.acls or problem.cause == verdicts.EGRESS_CLOSED)
 
 
 def _calls_to_open(
     preferences: Preferences, identity: Identity
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """List what the agent calls to open a session: for certain, and possibly."""
+    """List the agent's calls to open a session: the certain calls, and the possible ones."""
     document = preferences.document
     calls = {
         model.IF_ENFORCED["s3"]: document.enforces_s3_encryption,

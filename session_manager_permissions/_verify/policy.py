@@ -1,4 +1,4 @@
-"""Makes the inline policy that an instance's role needs, for those who do not deploy it by CDK.
+"""Makes the inline policy that an instance's role needs, for users who do not deploy it with CDK.
 
 It is the policy that `SessionManagerPermissions` synthesizes for the same options.
 """
@@ -60,7 +60,7 @@ def inline_policy(options: Namespace) -> dict[str, Any]:
     """Make the policy document.
 
     Args:
-        options: what Session Manager is used for, as the command line says it.
+        options: the parsed command line.
 
     Raises:
         CannotAsk: a prefix or a bucket's key without a bucket; a log group whose region or account
@@ -110,7 +110,7 @@ def _log_group_arn(options: Namespace, partition: str) -> str | None:
 
 
 def _bucket_key(arn: str | None) -> tuple[str, str | None] | None:
-    """Return the key and its alias; None for S3's AWS managed key too, which needs no grant."""
+    """Return the key and its alias; None without a key, or for `aws/s3`, which needs no grant."""
     return None if arn is None or _needs.is_aws_managed(arn) else _needs.key_of_alias(arn)
 
 
@@ -124,7 +124,7 @@ def _decrypt(arn: str, *, sessions_only: bool) -> _needs.NeededStatement:
 
 
 def _statements(needs: Iterable[_needs.NeededStatement]) -> list[dict[str, Any]]:
-    """Write each need as a statement; needs of one Sid share theirs."""
+    """Write each need as a statement. Needs with the same Sid share one statement."""
     by_sid: dict[str, list[_needs.NeededStatement]] = {}
     for need in needs:
         by_sid.setdefault(need.sid, []).append(need)
@@ -141,6 +141,6 @@ def _statements(needs: Iterable[_needs.NeededStatement]) -> list[dict[str, Any]]
 
 
 def _one_or_more(values: Iterable[str]) -> str | list[str]:
-    """Write a list as CDK does: an only element stands alone."""
+    """Write a list as CDK does: a single element is not in a list."""
     several = [*values]
     return several[0] if len(several) == 1 else several

@@ -1,4 +1,4 @@
-"""Finds what the sessions of a node use, and checks whether its role may use it."""
+"""Reads the session preferences of a node, and checks whether its role may use their resources."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ _BY_FLAG: Final = {
     "cloudWatchEncryptionEnabled": checks.LOG_GROUP,
     "runAsEnabled": checks.RUN_AS,
 }
-"""The check that fails if the agent can't read a flag of the document."""
+"""The check that fails for each flag of the document that the agent can't read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preferences:
-    """What the sessions use, and the checks of it."""
+    """The session preferences, and their checks."""
 
     name: str
     """The document's name."""
     outcomes: dict[Check, Outcome]
-    """Whether the key, the bucket and the log group can be used at all. If there is no document, or
-    it can't be read, also whether the role may use them."""
+    """Whether the key, the bucket and the log group can be used at all. If no document
+    exists or can be read, also whether the role may use them."""
     error: CannotAsk | None = None
-    """Why it is not known what the sessions use."""
+    """Why the document could not be read."""
     uses: Uses = field(default_factory=Uses)
-    """What IAM is asked about. A key that can't be used is left out, and so is the document if it
-    can't be read, or is the default one and does not exist."""
+    """What IAM is asked about. A key that can't be used is left out. So is a document that can't be
+    read, and a default document that does not exist."""
 
     @property
     def document(self) -> LiveDocument:
-        """What the document says that the sessions use."""
+        """The settings of the document."""
         return self.uses.document
 
     @property
@@ -57,21 +57,21 @@ class Preferences:
 
     @property
     def services(self) -> tuple[str, ...]:
-        """List the services that the agent calls for a session, besides those of every session."""
+        """List the services that the agent calls because of the preferences."""
         found = self.document
         used = (("kms", found.key), ("logs", found.log_group), ("s3", found.log_bucket))
         return tuple(service for service, value in used if value)
 
 
 def find_preferences(node: Node, given: str | None) -> Preferences:
-    """Read the document, and check whether what it names can be used.
+    """Read the document, and check whether its key, bucket and log group can be used.
 
     Args:
         node: the node.
         given: the document's name. Default: - `SSM-SessionManagerRunShell`, if it exists
 
     Raises:
-        CannotAsk: there is no document of the given name, or it is not one of sessions.
+        CannotAsk: there is no document of the given name, or it is not a Session document.
     """
     name = given or _needs.DEFAULT_DOCUMENT
     found = tried(lambda: read_document(node.session, name, node.account))
@@ -93,7 +93,7 @@ def find_preferences(node: Node, given: str | None) -> Preferences:
 
 
 def of_unread(check: Check, name: str, error: CannotAsk) -> Outcome:
-    """Return the outcome of a check whose subject is named by a document that can't be read."""
+    """Return the outcome of a check whose subject a document names that can't be read."""
     if not isinstance(error, Refused) or _BY_FLAG[error.flag] is not check:
         return check.of(name).unasked(error)
     document = check.of(name, Evidence("ssm:GetDocument", f"inputs.{error.flag}", error.value))
@@ -102,7 +102,7 @@ def of_unread(check: Check, name: str, error: CannotAsk) -> Outcome:
 
 
 def uses_outcomes(node: Node, preferences: Preferences, identity: Identity) -> list[Outcome]:
-    """Check whether the role that does the work may use what the document names."""
+    """Check whether the agent's role may use what the document names."""
     outcomes = {**preferences.outcomes}
     if preferences.document.name is not None:
         outcomes |= {one.check: one for one in _permission_outcomes(node, preferences, identity)}
@@ -115,7 +115,7 @@ def uses_outcomes(node: Node, preferences: Preferences, identity: Identity) -> l
 
 
 def _together(failed: Outcome, judged: Outcome) -> Outcome:
-    """Add what the policy of a key lacks to why the key can't be used anyway."""
+    """Add what the policy of a key lacks to another reason why the key can't be used."""
     if judged.verdict != "fail":
         return failed
     return replace(judged, why=(failed.why[0], *judged.why), fix=(*failed.fix, *judged.fix))

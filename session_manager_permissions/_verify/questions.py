@@ -1,4 +1,4 @@
-"""Lists what the agent does on an instance, and what its role needs for each."""
+"""Lists the tasks of the agent on an instance, and the permissions that its role needs for each."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ _ENCRYPTION_NOT_READ: Final = {
     "refuse",
     None: f"{_NOT_READ} refuses each session if the session preferences enforce encrypted logs",
 }
-"""What a denied `s3:GetEncryptionConfiguration` leads to, by what the preferences enforce.
+"""The effect of a denied `s3:GetEncryptionConfiguration`, by whether encryption is enforced.
 
-The agent calls it before a session that has encryption enforced and at each upload:
+The agent calls it before a session with enforced encryption, and before each upload:
 agent/session/shell/shell.go and agent/s3util/s3util.go of amazon-ssm-agent.
 """
 
 
 _TLS_OF_SERVICE: Final = ConditionKey("aws:SecureTransport", "true", "boolean", is_sample=True)
-"""Whether a service calls another by TLS, which is not known."""
+"""`aws:SecureTransport` is not known for a call from one service to another."""
 _LARGE: Final = {"kms:Decrypt": "without kms:Decrypt, a log of more than 5 MiB is lost"}
-"""What follows if an action is denied that S3 calls only for large logs."""
+"""The effect of a denied action that S3 needs only for large logs."""
 
 
 class Bucket(NamedTuple):
-    """The log bucket, and how it encrypts."""
+    """The log bucket, and its default encryption."""
 
     algorithm: str = ""
     region: str | None = None
@@ -65,17 +65,17 @@ class Bucket(NamedTuple):
 
 
 class Uses(NamedTuple):
-    """What the agent uses besides Session Manager itself, by the session preferences."""
+    """The resources that the session preferences make the agent use."""
 
     document: LiveDocument = LiveDocument()
     keys: tuple[LiveKey, ...] = ()
-    """The keys that encrypt sessions, of those that can be asked about."""
+    """The keys that encrypt sessions, if IAM can be asked about them."""
     bucket: Bucket = Bucket()
     """The log bucket; without a name if there is none."""
 
 
 class Question(NamedTuple):
-    """One thing that the agent does, and what it needs for that."""
+    """A task of the agent, and the permissions that it needs."""
 
     capability: str
     subject: str | None
@@ -91,19 +91,19 @@ class Question(NamedTuple):
     apart: tuple[Call, ...] = ()
     """The other calls that must be allowed, whose condition keys have values of their own."""
     notes: Mapping[str, str] = {}
-    """What a denial leads to, by action."""
+    """The effect of a denial, by action."""
     spared: tuple[str, ...] = ()
-    """The actions whose denial, by itself, neither ends a session nor loses a log."""
+    """The actions whose denial alone neither ends a session nor loses a log."""
     in_doubt: tuple[str, ...] = ()
-    """The actions in `spared`, and those whose denial, by itself, may or may not lose a log."""
+    """The actions in `spared`, and the actions whose denial alone may lose a log."""
     of_another_account: bool = False
-    """Whether the subject is of another account, so that no policy of its own is enough."""
+    """Whether the subject is in another account, so that its own policy alone is not enough."""
     lacks: frozenset[str] = _LACKS
     """The prefixes of the condition keys that the calls certainly do not have, in lower case."""
     has: tuple[str, ...] = ()
     """The keys with such a prefix that the calls do have, in lower case."""
     policies_count: bool = False
-    """Whether the policies of the resources are judged even if those of IAM allow the calls."""
+    """Whether the policies of the resources count even if IAM policies allow the calls."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +114,7 @@ class Agent:
     """Asks AWS, in the instance's region, if it is known."""
     role: LiveRole
     uses: Uses
-    """What the session preferences have it use."""
+    """The resources that the session preferences make it use."""
     spare: Session | None = None
     """Asks about the calls that are apart, and reads the policies of keys and buckets.
 
@@ -135,7 +135,7 @@ class Agent:
         return (self.arn or SAMPLE_INSTANCE).rpartition("/")[2]
 
     def questions(self) -> list[Question]:
-        """List what it does.
+        """List the tasks of the agent.
 
         Raises:
             CannotAsk: there is a log group, and no region.
@@ -149,7 +149,7 @@ class Agent:
             own = (*key.context(self.role.account), *of_session)
             decrypts = self._calls(_needs.decrypt(key.arn, sessions_only=True), own=own)
             grant, options = f"encryption_key={key.in_python('Key')}", (("key", key.given),)
-            # The agent calls KMS itself.
+            # The agent calls KMS directly, and not through another service.
             lacks = _LACKS | NOT_OF_SESSION
             asked.append(Question("encrypt", key.given, decrypts, grant, options, lacks=lacks))
         bucket, group = self.uses.document.log_bucket, self.uses.document.log_group
@@ -166,7 +166,7 @@ class Agent:
         region: str | None = None,
         owner: str | None = None,
     ) -> tuple[Call, ...]:
-        """List the calls that needs are about.
+        """List the calls for which permissions are needed.
 
         Args:
             needs: what the role needs, each on one resource.
@@ -187,7 +187,7 @@ class Agent:
         return tuple(calls)
 
     def _registration(self) -> Question:
-        """Ask about registration, which a policy may allow on everything or on instances alone."""
+        """Ask about registration, which a policy may allow on `*` or only on instances."""
         role, region = self.role, self.session.region
         needs = [_needs.REGISTRATION]
         notes = {}
@@ -207,7 +207,7 @@ class Agent:
         if self.arn is None and not self.is_hybrid:  # of a node, `default-host-management` says it
             grant += (
                 "; if the account has Default Host Management Configuration, that may register the "
-                "instance instead, and the role's own policies then go unused"
+                "instance instead, and the role's own policies are then not used"
             )
         return Question(
             "register",
@@ -222,7 +222,7 @@ class Agent:
         )
 
     def _logs_in_s3(self, bucket: str) -> Question:
-        """Ask about the upload of a log, and how the agent reads the encryption of the bucket."""
+        """Ask about the upload of a log, and about reading the encryption of the bucket."""
         document, found = self.uses.document, self.uses.bucket
         arn = f"arn:{self.role.partition}:s3:::{bucket}"
         prefix = _needs.joined(document.log_prefix or "")
@@ -232,7 +232,7 @@ class Agent:
         headers = [ConditionKey("s3:x-amz-acl", "bucket-owner-full-control")]
         if found.algorithm in _needs.ENCRYPTIONS:
             headers.append(ConditionKey(_needs.ENCRYPTION_KEY, found.algorithm))
-            # What S3 makes of an alias or an id in this header is not documented.
+            # AWS does not document how S3 treats an alias or a key id in this header.
             if found.named_key and ":key/" in found.named_key:
                 headers.append(ConditionKey(_needs.ENCRYPTED_WITH, found.named_key))
         owner = "" if found.is_foreign or found.error else self.role.account
@@ -277,7 +277,7 @@ class Agent:
         return (by_service, _TLS_OF_SERVICE, ConditionKey("kms:ViaService", service))
 
     def _logs_in_cloudwatch(self, group: str) -> Question:
-        """Ask about writing to the log group, and about listing groups if the agent does that."""
+        """Ask about writing to the log group, and about listing log groups if the agent does so."""
         role, region = self.role, self.session.region
         if region is None:
             raise CannotAsk("--log-group needs a region, and no region is known: give --region")
@@ -288,8 +288,8 @@ class Agent:
         needs = [writes._replace(actions=_needs.WRITE_LOG, resource=stream)]
         document = self.uses.document
         if (document.enforces_log_group_encryption, document.streams) != (False, False):
-            # CloudWatch Logs asks whether the caller may list on a group without a name.
+            # CloudWatch Logs authorizes the listing of log groups on a log group without a name.
             needs.insert(0, describes._replace(resource=f"{groups}:log-stream:"))
-        # The name alone is of the region that the app is deployed in.
+        # A name without a region means the region that the app is deployed in.
         grant = f'log_group=logs.LogGroup.from_log_group_arn(scope, "LogGroup", {in_python(arn)})'
         return Question("log-to-cloudwatch", arn, self._calls(*needs), grant, (("log-group", arn),))

@@ -251,7 +251,7 @@ def _requested(
         "iam:SimulatePrincipalPolicy",
         read,
         on=principal,
-        missing=f"the {kind} {principal} does not exist any more: give another",
+        missing=f"the {kind} {principal} no longer exists: give another one",
         PolicySourceArn=principal,
         ActionNames=[*actions.values()],
         ResourceArns=resources,

@@ -798,7 +798,7 @@ def test_way_to_a_bucket(check: Check, there: str, changes: Parts, expected: str
     report = check(Here=here, There=bucket, at=at)
 
     assert said(report) == expected
-    advice = f"a bucket of the region of 'Vpc', or give the subnet a route to s3 in {there}, such as"
+    advice = f"a bucket of the region of 'Vpc', or give the subnet a route to s3 in {there}, such"
     is_advised = any(advice in one.description for one in report.findings)
     assert is_advised is (expected == MISSING and there.startswith("us-"))
 

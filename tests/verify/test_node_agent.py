@@ -75,7 +75,7 @@ STOPPED: Final = "on the node: a note\non the node: "
     (LOST, (CREDENTIALS, "Failed", f"{NO_ROLE}: none"), "agent unknown", f"{NO_ROLE}: none\non"),
     (LOST, (CREDENTIALS, "Failed", "STS call timed out"), "agent pass", ""),
     (ON_WINDOWS, (SERVICE, "Failed"), "registered fail", f"{STOPPED}Start-Service AmazonSSMAgent"),
-    (LOST, (SERVICE, "Success"), "registered fail", "a note\nno check that the connection"),
+    (LOST, (SERVICE, "Success"), "registered fail", "a note\nnone of the checks that"),
 ])  # fmt: skip
 def test_what_a_row_adds(
     does: Change, row: tuple[str, ...], told: str, says: str, tmp_path: Path
