@@ -373,7 +373,6 @@ def _no_account_role(node: Node, account: LiveRole, refusal: NotThere) -> Outcom
     fix = (
         node.aws(f"ssm update-service-setting --setting-id {_SETTING}", "--setting-value ROLE"),
         f"ROLE is the path and the name of a role that {SYSTEMS_MANAGER} may assume",
-        "or turn the configuration off, so that the agent uses the role of the instance profile",
     )
     why = (
         f"Default Host Management Configuration names the role {account.arn}, which does not "
