@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 from . import verdicts
 from .ec2 import ANSWERS, ANSWERS_BY_DEFAULT, LAST_ENTRY, REQUESTS
 from .facts import Fact, Unknown, all_of, any_of, doubts
-from .model import LETS_ALL_OUT, AclEntry, GroupPeer, PrefixList
+from .model import AclEntry, GroupPeer, PrefixList
 from .place import PUBLIC, Place, is_one_address, is_one_of, is_within, missing, without
 from .verdicts import OF_SERVICES, OPEN, AclFault, AclWay, Path, Problem, through, unknown, unless
 
@@ -139,8 +139,7 @@ def _rules_of(place: Place, groups: tuple[Reference, ...], side: _Side) -> _Rule
     rules: list[Rule] = []
     unseen: list[Unknown] = []
     for reference in groups:
-        known = place.network.groups
-        group = LETS_ALL_OUT if reference is LETS_ALL_OUT else known.get(reference)
+        group = place.network.groups.get(reference)
         if group is None:
             unseen.append(Unknown(missing(reference, "security group")))
         else:

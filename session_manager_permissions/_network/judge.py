@@ -82,8 +82,6 @@ class Judge:
         ]
         vpc = vpc._replace(dns_support=True, dns_hostnames=True, endpoints=by_service(endpoints))
         network = replace(self._network, vpcs={subnet.vpc: vpc})
-        if leaves(place).problems:
-            placement = placement._replace(groups=(open_,))
         problems = Judge(network, memory=self._memory).judge([placement], services).problems
         return [fault for one in problems for part in one.parts for fault in part.acls]
 
@@ -165,9 +163,10 @@ def _by_route(place: Place, service: Service) -> Path:
     """The path to the service's public addresses."""
     vpc = place.vpc
     path = out_of(place, place.placement.subnet, place.public_address)
-    if path.problems:  # without a route the security groups do not matter
-        path = _explained(place, path.problems[0], service)
-    else:
+    shut = path.problems[0] if path.problems else None
+    if shut:
+        path = _explained(place, shut, service)
+    if not shut or shut.acls:  # without a route the security groups do not matter
         path = through(path, _released(place, service))
     for endpoint in vpc.endpoints(service):
         if endpoint.gateway:

@@ -73,10 +73,6 @@ class SecurityGroup(NamedTuple):
     """Whether all of its rules are known."""
 
 
-LETS_ALL_OUT: Final = SecurityGroup("", outbound=(Rule(IPv4Network("0.0.0.0/0")),))
-"""Stands, in a placement, for a security group that the compute might be in."""
-
-
 class AclEntry(NamedTuple):
     """One entry of a network ACL that is about TCP."""
 

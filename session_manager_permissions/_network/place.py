@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from .facts import Fact, Unknown, any_of
-from .model import LETS_ALL_OUT, Network, Placement, Range, Reference, SecurityGroup, Subnet, Vpc
+from .model import Network, Placement, Range, Reference, SecurityGroup, Subnet, Vpc
 from .verdicts import in_words
 
 if TYPE_CHECKING:
@@ -110,8 +110,8 @@ class Place:
 
     @property
     def let_out(self) -> Place:
-        """The same place, as if its security groups allowed all outbound traffic."""
-        placement = self.placement._replace(groups=(*self.groups, LETS_ALL_OUT))
+        """The same place, with one more security group, which may allow all outbound traffic."""
+        placement = self.placement._replace(groups=(*self.groups, "a group that is not seen"))
         return Place(self.network, placement, self._memory)
 
     @property

@@ -301,12 +301,6 @@ class LiveVpc:
         return Judge(replace(self.network, vpcs={self.id: self.vpc._replace(**changed)}))
 
     @cached_property
-    def without_acls(self) -> Judge:
-        """Judges the paths as they would be if network ACLs let everything pass."""
-        subnets = {name: one._replace(acl=None) for name, one in self.network.subnets.items()}
-        return Judge(replace(self.network, subnets=subnets))
-
-    @cached_property
     def _dns_rules(self) -> dict[str, str] | None:
         """Return the types of the VPC's rules of Route 53 Resolver by their domains.
 

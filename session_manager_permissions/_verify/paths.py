@@ -114,11 +114,8 @@ def _judged(
     doubted = [why for one, why in _proven_by(node).items() if one not in opened]
     caller = place._replace(calls=(*to_log, *possible))
     remedies = PathRemedies(node=node, vpc=vpc, caller=caller, opened=opened)
-    by_groups = judged(vpc.without_acls, *to_log, *certain)
     paths = {
-        service: _as_told(
-            service, path, served[service] if service in vpc.arriving else path, by_groups[service]
-        )
+        service: _as_told(service, path, served[service] if service in vpc.arriving else path)
         for service, path in paths.items()
     }
     shut = [service for service, path in opening.items() if path.problems]
@@ -128,25 +125,20 @@ def _judged(
     return {service: by_path.outcome(service, path) for service, path in paths.items()}
 
 
-def _as_told(
-    service: str, path: verdicts.Path, served: verdicts.Path, by_groups: verdicts.Path
-) -> verdicts.Path:
+def _as_told(service: str, path: verdicts.Path, served: verdicts.Path) -> verdicts.Path:
     """Return a closed path with the problems to report. Problems of endpoints come first.
 
-    If AWS is creating an interface endpoint, a missing route does not matter. If network ACLs close
-    the path, they hide that the security groups close it too.
+    If AWS is creating an interface endpoint, a missing route does not matter.
 
     Args:
         service: the service that the path leads to.
         path: the path.
         served: the path once the endpoints that AWS is creating serve the names of their services.
-        by_groups: the path if network ACLs allowed everything.
     """
     if not path.problems:
         return path
     seen = (one for one in path.problems if one.subject or service == "s3")
-    hidden = (one for one in by_groups.problems if one.cause == verdicts.EGRESS_CLOSED)
-    told = tuple(dict.fromkeys((*seen, *served.problems, *hidden)))
+    told = tuple(dict.fromkeys((*seen, *served.problems)))
     return path._replace(problems=told or path.problems)
 
 

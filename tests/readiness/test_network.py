@@ -400,6 +400,9 @@ ACLS: Final[list[Row]] = [
     ("a range that is denied", entries(No=denying(CidrBlock="52.0.0.0/8")), UNKNOWN),
     ("ranges that suffice together",
      entries(Out=entry(1, CidrBlock="0.0.0.0/1"), More=entry(2, CidrBlock="128.0.0.0/1")), OPEN),
+    *((f"nothing, and {what} is let out", {**acl(), **lets_out([rule])}, f"{CLOSED} {NO_WAY}")
+      for what, rule in (("nothing", NOWHERE), ("HTTPS to the VPC alone", https(CidrIp=BLOCK)))),
+    ("nothing, and all is let out", {**acl(), **lets_out([ANY])}, NO_WAY),
     ("nothing, before NAT that leads to others", {**acl(), "Way": further(**TRANSIT)}, NO_WAY),
     ("nothing, and a route of some table", {**acl(), "Way": route(GIVEN, **TRANSIT)}, UNKNOWN),
     ("nothing, and a route of some table in the VPC",

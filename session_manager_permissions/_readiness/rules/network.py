@@ -136,27 +136,21 @@ class NetworkRules:
             services = in_words(problem.services)
             why = f"sessions on {kind.instances} fail if they use {services}: {problem.why}"
         others = frozenset(map(_key, told)) - {_key(problem)}
-        fix = (*self._fixes(problem, others, compute, used),)
+        fix = (*self._fixes(others, compute, used),)
         fix += (*self._through_acls(problem, compute, used, fix),)
         return _BY_CAUSE[problem.cause].found(where, location, why, *fix)
 
     # Fixes
 
     def _fixes(
-        self, of: Problem, others: frozenset[Hashable], compute: Compute, used: tuple[Service, ...]
+        self, others: frozenset[Hashable], compute: Compute, used: tuple[Service, ...]
     ) -> Iterator[Fix]:
         """Yield the fixes of a problem, and of the problems that it hides.
 
-        A verdict has the problems of only one place. If the security groups allow no outbound
-        traffic, it has no problem that lies behind them. The problems whose keys are in `others`
-        have findings of their own.
+        A verdict has the problems of only one place. The problems whose keys are in `others` have
+        findings of their own.
         """
-        places = compute.placements
-        if of.cause == verdicts.EGRESS_CLOSED:
-            open_ = "a group that allows all outbound traffic"
-            places += tuple(one._replace(groups=(*one.groups, open_)) for one in places)
-            others = frozenset()
-        for place in places:
+        for place in compute.placements:
             for one in self._judge.judge([place], used).problems:
                 if _key(one) not in others:
                     yield from self._fix(place, one)
