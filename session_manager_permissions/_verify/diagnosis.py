@@ -11,6 +11,7 @@ from .lines import with_profile
 from .node import Node, connected, registered, running, tier
 from .not_connected import explained, remedies
 from .operators import find_operator, may_start, plugin
+from .path_remedies import Changes
 from .paths import path_outcomes
 from .preferences import Preferences, find_preferences, uses_outcomes
 from .run_as import run_as
@@ -79,6 +80,7 @@ def diagnose(
     *,
     explains: bool = True,
     command: str = "verify",
+    changes: Changes | None = None,
 ) -> Diagnosis:
     """Check everything that a session on a node needs.
 
@@ -90,6 +92,7 @@ def diagnose(
         rows: the agent's diagnostics. Default: - there are none
         explains: whether to look for clues why the agent is not connected, if nothing else fails
         command: the command that makes the diagnosis, whose permissions the user can print
+        changes: what remedies of other nodes change in networks. Default: - nothing
 
     Raises:
         CannotAsk: what an argument names can't be read.
@@ -102,7 +105,7 @@ def diagnose(
         *identity.outcomes,
         agent_version(node, preferences),
         tier(node),
-        *path_outcomes(node, preferences, identity),
+        *path_outcomes(node, preferences, identity, changes or Changes()),
         run_as(node, preferences, who),
     ]
     if who is not None:

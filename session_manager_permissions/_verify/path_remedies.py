@@ -13,13 +13,14 @@ from session_manager_permissions._network.ec2 import LAST_ENTRY, S3, Service
 from session_manager_permissions._network.endpoint_policy import of_service, policy_allows
 from session_manager_permissions._network.judge import resolves
 from session_manager_permissions._network.model import Endpoint, Placement
+from session_manager_permissions._patterns import as_list
 from session_manager_permissions._quoting import fitting, word
 
 from .lines import in_json, region_word, with_statement
 from .network import LiveVpc, groups_of, is_of_tcp
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from session_manager_permissions._network.model import Reference
 
@@ -40,6 +41,22 @@ _FOR_OTHER_INSTANCES: Final = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What the remedies of one node, or of all nodes of an audit, change in networks."""
+
+    entries: dict[_Side, dict[int, dict[str, Any]]] = field(default_factory=dict)
+    """The entries of the network ACLs by their numbers, with those that remedies add."""
+    added: dict[_Side, dict[str, tuple[str, ...]]] = field(default_factory=dict)
+    """The lines that add an entry, by its network ACL and direction, then by its options."""
+    endpoints: dict[tuple[str, str], Endpoint] = field(default_factory=dict)
+    """The endpoints that remedies make, or turn private DNS on for, by VPC and service."""
+    for_others: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    """The lines that open these endpoints to nodes that reach the service without them."""
+    policies: dict[Hashable, dict[str, Any]] = field(default_factory=dict)
+    """The new policies of endpoints, by the ids of the endpoints."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PathRemedies:
     """What to do about the paths from a node to services."""
 
@@ -49,12 +66,8 @@ class PathRemedies:
     """The agent, with the calls that it may make."""
     opened: Collection[str]
     """The services whose paths are open."""
-    entries: dict[_Side, dict[int, dict[str, Any]]] = field(default_factory=dict)
-    """The entries of the network ACLs by their numbers, with those that remedies add."""
-    added: dict[tuple[_Side, str], tuple[str, ...]] = field(default_factory=dict)
-    """The lines that add an entry, by its network ACL and direction and by its options."""
-    made: list[Endpoint] = field(default_factory=list)
-    """The endpoints that remedies make or change."""
+    changes: Changes
+    """What these remedies change, and those of other nodes that can be run together with them."""
 
     def of(self, problems: Mapping[str, Sequence[verdicts.Problem]]) -> dict[str, tuple[str, ...]]:
         """Return the remedies of problems, by the service of the path.
@@ -62,9 +75,23 @@ class PathRemedies:
         A line is a command, or says what else to do. All commands can be run together.
         """
         return {
-            service: (*dict.fromkeys(self._of_several(several, service)),)
+            service: (*dict.fromkeys(self._of_path(several, service)),)
             for service, several in problems.items()
         }
+
+    def _of_path(self, problems: Sequence[verdicts.Problem], service: str) -> Iterable[str]:
+        """Return the remedies of a path.
+
+        If a remedy gives an interface endpoint the name of the service, the path leads to it.
+        """
+        of_vpc = self.vpc.id, service
+        endpoint = self.changes.endpoints.get(of_vpc)
+        if endpoint is None or endpoint.gateway:
+            return self._of_several(problems, service)
+        if not problems:
+            self.changes.for_others.setdefault(of_vpc, []).extend(self._once_made(endpoint))
+            return ()
+        return self._by_interface(service)
 
     def _of_several(self, problems: Iterable[verdicts.Problem], service: str) -> Iterator[str]:
         """Yield the remedies of several problems. Egress rules come last: they depend on others."""
@@ -81,13 +108,12 @@ class PathRemedies:
         if problem.fault == verdicts.VPC_DNS:
             return tuple(self._with_dns())
         if problem.fault == verdicts.GROUPS:
-            group = _id(self._endpoint(problem).groups[0], "ENDPOINT_GROUP")
+            group = _id(self._endpoint(problem, service).groups[0], "ENDPOINT_GROUP")
             return (self._authorize("ingress", group, self._own_groups[0]),)
         if problem.fault == verdicts.POLICY:
-            return self._of_policy(self._endpoint(problem))
+            return self._of_policy(self._endpoint(problem, service))
         if problem.fault == verdicts.PRIVATE_DNS and service != "s3":
-            named = f"{self._modify(problem.subject)} --private-dns-enabled"
-            return (*self._with_dns(), named, _FOR_OTHER_INSTANCES)
+            return self._by_interface(service, self._endpoint(problem, service))
         return self._of_route(service)
 
     @property
@@ -102,9 +128,10 @@ class PathRemedies:
     def _own_groups(self) -> list[str]:
         return [_id(one, "GROUP") for one in groups_of(self.node.instance or {})] or ["GROUP"]
 
-    def _endpoint(self, problem: verdicts.Problem) -> Endpoint:
-        known = {one.id: one for one in (*self.vpc.endpoints, *self.made)}
-        return known[problem.subject]
+    def _endpoint(self, problem: verdicts.Problem, service: str) -> Endpoint:
+        """Return the endpoint of a problem, which is in the VPC, or which a remedy makes."""
+        found = [one for one in self.vpc.endpoints if one.id == problem.subject]
+        return found[0] if found else self.changes.endpoints[self.vpc.id, service]
 
     def _ec2(self, command: str) -> str:
         return self.node.aws(f"ec2 {command}")
@@ -116,8 +143,9 @@ class PathRemedies:
         """Return a security group of the endpoint that serves a service's name; "" without one."""
         vpc = self.vpc.vpc
         leading = [one for one in vpc.endpoints(Service(service)) if resolves(one, vpc) is True]
-        leading += [one for one in self.made if one.service.name == service and one.groups]
-        return next((_id(one.groups[0], "ENDPOINT_GROUP") for one in leading), "")
+        made = self.changes.endpoints.get((self.vpc.id, service))
+        leading += [made] if made else []
+        return next((_id(one.groups[0], "ENDPOINT_GROUP") for one in leading if one.groups), "")
 
     def _authorize(self, side: str, group: str, peer: str) -> str:
         """Return the command that allows TCP 443 between a group and a peer; "" is any address."""
@@ -134,17 +162,19 @@ class PathRemedies:
             side = acl["NetworkAclId"], egress
             allowing = f"--protocol 6 {_range(*ports)} --rule-action allow {block}"
             own = {one["RuleNumber"]: one for one in acl["Entries"] if one["Egress"] is egress}
-            self.entries.setdefault(side, own)
-            if (side, allowing) not in self.added:
-                self.added[side, allowing] = self._by_entry(side, before, allowing)
-            yield from self.added[side, allowing]
+            self.changes.entries.setdefault(side, own)
+            added = self.changes.added.setdefault(side, {})
+            if allowing not in added:
+                added[allowing] = self._by_entry(side, before, allowing)
+            yield from added[allowing]
 
     def _by_entry(self, side: _Side, before: int, allowing: str) -> tuple[str, ...]:
         """Return commands that add an entry before the first Deny that closes the path.
 
-        If no number before the Deny is free, the entry takes the number of the Deny.
+        If no number before the Deny is free, the entry takes the number of the Deny. Entries that
+        did so earlier are to be there first.
         """
-        entries = self.entries[side]
+        entries, earlier = self.changes.entries[side], self.changes.added[side].values()
         denials = [n for n, of in entries.items() if of["RuleAction"] == "deny" and is_of_tcp(of)]
         first = min((n for n in denials if n >= before), default=LAST_ENTRY + 1)
         free = (number for number in range(first - 1, 0, -1) if number not in entries)
@@ -163,7 +193,7 @@ class PathRemedies:
         denial, entries[first] = entries[first], added
         entries[moved] = denial
         copy = f"{create} --rule-number {moved} {_same_denial(denial)}"
-        return (copy, f"{replace} --rule-number {first} {allowing}")
+        return (*chain(*earlier), copy, f"{replace} --rule-number {first} {allowing}")
 
     def _of_policy(self, endpoint: Endpoint) -> tuple[str, ...]:
         """Return a command that allows the agent's calls for the account, unless a Deny remains."""
@@ -177,9 +207,12 @@ class PathRemedies:
         }
         which = f"the action in the policy of the endpoint {_id(endpoint.id, 'ENDPOINT')}"
         written = endpoint.policy if isinstance(endpoint.policy, dict) else {}
-        policy = with_statement(written, allows)
+        policy = self.changes.policies.get(endpoint.id, written)
+        if allows not in as_list(policy.get("Statement", [])):
+            policy = with_statement(policy, allows)
         if policy_allows(endpoint._replace(policy=policy), actions, self.caller) is not True:
             return (f"allow {which}, and remove the Deny",)
+        self.changes.policies[endpoint.id] = policy
         put = f"{self._modify(endpoint.id)} --policy-document {in_json(policy)}"
         return (put, f"the command allows {which}")
 
@@ -190,8 +223,8 @@ class PathRemedies:
                 modify = self._ec2(f"modify-vpc-attribute --vpc-id {self._vpc_word}")
                 yield f"{modify} --enable-{option} Value=true"
 
-    def _of_route(self, service: str) -> tuple[str, ...]:
-        """Return the remedy of a subnet without a path to the service."""
+    def _of_route(self, service: str) -> Iterable[str]:
+        """Return the remedy where no way leads out."""
         here, there = self.node.region, self.vpc.bucket_region
         if service == "s3" and there not in (None, here):
             sentence = (
@@ -199,11 +232,15 @@ class PathRemedies:
                 f"{self._way_out}, or set s3BucketName of the document to a bucket in {here}"
             )
             return (sentence,)
-        return (
-            *(self._by_gateway() if service == "s3" else self._by_interface(service)),
-            "SessionManagerEndpoints(scope, id, vpc=...) makes the endpoints in a CDK app",
-            f"or {self._way_out}",
-        )
+        if service == "s3":
+            return (*self._by_gateway(), *self._instead)
+        return self._by_interface(service)
+
+    @property
+    def _instead(self) -> tuple[str, ...]:
+        """Say what to do in place of making an endpoint by a command."""
+        in_app = "SessionManagerEndpoints(scope, id, vpc=...) makes the endpoints in a CDK app"
+        return (in_app, f"or {self._way_out}")
 
     @property
     def _way_out(self) -> str:
@@ -226,44 +263,62 @@ class PathRemedies:
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/privatelink-interface-endpoints.html
         """
         table = self.vpc.table_of(self._subnet)
-        named = word(_id(table, "TABLE"))
         found = self.vpc.vpc.endpoints(S3)
         there = [one for one in found if one.gateway and one.exists is not False]
-        one = there[0] if there else Endpoint(_NEW, "", S3, gateway=True)
         if not there:
-            yield f"{self._create('Gateway', 's3')} --route-table-ids {named}"
-        elif not any(table in one.tables for one in there):
-            yield f"{self._modify(one.id)} --add-route-table-ids {named}"
+            named = self.vpc.id, "s3"
+            new = Endpoint(_NEW, "", S3, gateway=True)
+            so_far = self.changes.endpoints.get(named, new).tables
+            one = new._replace(tables=(*dict.fromkeys((*so_far, table)),))
+            self.changes.endpoints[named] = one
+            tables = (word(_id(each, "TABLE")) for each in one.tables)
+            yield f"{self._create('Gateway', 's3')} --route-table-ids {' '.join(tables)}"
+        else:
+            one = there[0]
+            if not any(table in each.tables for each in there):
+                yield f"{self._modify(one.id)} --add-route-table-ids {word(_id(table, 'TABLE'))}"
         yield from self._once_made(one._replace(exists=True, tables=(table,)))
 
     def _once_made(self, endpoint: Endpoint) -> Iterator[str]:
         """Yield the remedies of problems that remain once an endpoint is made."""
-        self.made.append(endpoint)
         service = endpoint.service
         path = self.vpc.once_made(endpoint).paths(self.caller, (service,))[service]
         yield from self._of_several(path.problems, service.name)
 
-    def _by_interface(self, service: str) -> Iterator[str]:
-        """Make an interface endpoint with private DNS, unless one is being made."""
+    def _by_interface(self, service: str, unnamed: Endpoint | None = None) -> Iterator[str]:
+        """Make an interface endpoint with private DNS, unless there is one, or turn its DNS on.
+
+        Args:
+            service: the service.
+            unnamed: an endpoint without private DNS. Default: - there is none
+        """
         yield from self._with_dns()
         named = [one for one in self.vpc.vpc.endpoints(Service(service)) if one.private_dns is True]
-        there = next((one for one in named if one.exists is not False), None)
-        if there is None:
-            for one in named:  # no other endpoint can have its private DNS name
-                of_it = word(_id(one.id, "ENDPOINT"))
-                yield self._ec2(f"delete-vpc-endpoints --vpc-endpoint-ids {of_it}")
-            groups = self._groups_of_others() or groups_of(self.node.instance or {})[:1]
-            own, held = self._subnet, self.vpc.holding_endpoints
-            subnet = own if own in held else next(iter(held), "")
-            words = (word(_id(one, "GROUP")) for one in groups or ("",))
+        there = next((one for one in named if one.exists is not False), unnamed)
+        found = (there or self._new(service))._replace(exists=True, private_dns=True)
+        one = self.changes.endpoints.setdefault((self.vpc.id, service), found)
+        if one.id == _NEW:
+            for failed in named:  # no other endpoint can have its private DNS name
+                its = word(_id(failed.id, "ENDPOINT"))
+                yield self._ec2(f"delete-vpc-endpoints --vpc-endpoint-ids {its}")
+            groups = (word(_id(each, "GROUP")) for each in one.groups or ("",))
             yield (
-                f"{self._create('Interface', service)} --private-dns-enabled "
-                f"--subnet-ids {word(_id(subnet, 'SUBNET'))} --security-group-ids {' '.join(words)}"
+                f"{self._create('Interface', service)} --private-dns-enabled --subnet-ids "
+                f"{word(_id(one.subnets[0], 'SUBNET'))} --security-group-ids {' '.join(groups)}"
             )
-            new = Endpoint(_NEW, "", Service(service), private_dns=True)
-            there = new._replace(subnets=(subnet,), groups=(*groups,))
-        yield from self._once_made(there._replace(exists=True))
+        elif one.id not in [each.id for each in named]:
+            yield f"{self._modify(one.id)} --private-dns-enabled"
+        yield from self._once_made(one)
+        yield from self.changes.for_others.get((self.vpc.id, service), ())
         yield _FOR_OTHER_INSTANCES
+        yield from self._instead if one.id == _NEW else ()
+
+    def _new(self, service: str) -> Endpoint:
+        """Return a new interface endpoint, in the subnet of the instance if it can be there."""
+        groups = self._groups_of_others() or groups_of(self.node.instance or {})[:1]
+        own, held = self._subnet, self.vpc.holding_endpoints
+        subnet = own if own in held else next(iter(held), "")
+        return Endpoint(_NEW, "", Service(service), subnets=(subnet,), groups=(*groups,))
 
     def _groups_of_others(self) -> Sequence[Reference]:
         """Return the security groups of an endpoint in the VPC that the instance can reach."""

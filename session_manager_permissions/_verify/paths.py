@@ -16,7 +16,7 @@ from session_manager_permissions._network.ec2 import Service
 from .asking import CannotAsk, read_in
 from .checks import LATE_PROMPT, PATHS, Check, Outcome
 from .network import LiveVpc, Surroundings, groups_of, read_vpc
-from .path_remedies import PathRemedies
+from .path_remedies import Changes, PathRemedies
 from .simulator import SAMPLE_SESSION
 
 if TYPE_CHECKING:
@@ -43,14 +43,23 @@ def _proven_by(node: Node) -> dict[str, str]:
     return proven
 
 
-def path_outcomes(node: Node, preferences: Preferences, identity: Identity) -> list[Outcome]:
-    """Check the path to each service."""
+def path_outcomes(
+    node: Node, preferences: Preferences, identity: Identity, changes: Changes
+) -> list[Outcome]:
+    """Check the path to each service.
+
+    Args:
+        node: the node.
+        preferences: what sessions use.
+        identity: the role that the agent works with.
+        changes: what remedies of other nodes change, to which its own are added.
+    """
     wanted = (*(one.name for one in verdicts.ALWAYS_NEEDED), *preferences.services)
     proven = _proven_by(node)
     instance = node.instance
     judged: dict[str, Outcome] | CannotAsk = {}
     if {*wanted} - {*proven} and instance and "SubnetId" in instance:
-        judged = read_in("ec2", lambda: _judged(node, preferences, identity, wanted))
+        judged = read_in("ec2", lambda: _judged(node, preferences, identity, wanted, changes))
 
     def of(service: str, check: Check) -> Outcome:
         if service not in wanted:
@@ -71,7 +80,11 @@ def path_outcomes(node: Node, preferences: Preferences, identity: Identity) -> l
 
 
 def _judged(
-    node: Node, preferences: Preferences, identity: Identity, wanted: tuple[str, ...]
+    node: Node,
+    preferences: Preferences,
+    identity: Identity,
+    wanted: tuple[str, ...],
+    changes: Changes,
 ) -> dict[str, Outcome]:
     """Judge the path to each needed service, for all calls of the agent.
 
@@ -113,7 +126,7 @@ def _judged(
     opened = {one for one, path in paths.items() if path.state is verdicts.State.OPEN}
     doubted = [why for one, why in _proven_by(node).items() if one not in opened]
     caller = place._replace(calls=(*to_log, *possible))
-    remedies = PathRemedies(node=node, vpc=vpc, caller=caller, opened=opened)
+    remedies = PathRemedies(node=node, vpc=vpc, caller=caller, opened=opened, changes=changes)
     paths = {
         service: _as_told(service, path, served[service] if service in vpc.arriving else path)
         for service, path in paths.items()

@@ -19,9 +19,19 @@ from session_manager_permissions._verify.lines import is_command
 from . import causes, networks, nodes
 from .causes import CAUSES, DELETED, DSSE, NEVER, NO_BUCKET, Change, bucket, setting, statuses
 from .models import SESSION, assert_taken, operation
-from .networks import BOTH_ENDPOINTS, NO_ROUTE, S3_GATEWAY, acls, admitting, closed, entry, groups
+from .networks import (
+    BOTH_ENDPOINTS,
+    MESSAGES,
+    NO_ROUTE,
+    S3_GATEWAY,
+    acls,
+    admitting,
+    closed,
+    entry,
+    groups,
+)
 from .nodes import ACCOUNT, KEY, NODE, REGION, World, both, diagnosed, endpoint, group, one
-from .running import python_call
+from .running import python_call, run
 from .test_what_checks_say import diagnoses
 
 SIMULATES: Final = "iam:simulate_principal_policy"
@@ -437,6 +447,13 @@ UNREPAIRABLE: Final = {
 """What no command mends without undoing what somebody meant."""
 
 
+def of_its_own(world: World) -> World:
+    """The world, with answers that no other test has."""
+    for call, answer in world.answers.items():
+        world.answers[call] = deepcopy(answer) if isinstance(answer, dict) else answer
+    return world
+
+
 MODIFY, AUTHORIZE = "ec2:ModifyVpcEndpoint", "ec2:AuthorizeSecurityGroupIngress"
 
 
@@ -449,9 +466,7 @@ MODIFY, AUTHORIZE = "ec2:ModifyVpcEndpoint", "ec2:AuthorizeSecurityGroupIngress"
 )
 def test_what_a_command_mends_is_not_found_again(name: str) -> None:
     make, node = REPAIRED[name]
-    world = make()
-    for call, answer in world.answers.items():  # which other tests have too
-        world.answers[call] = deepcopy(answer) if isinstance(answer, dict) else answer
+    world = of_its_own(make())
     first = [c for c in diagnosed(world, node).checks if c.verdict == "fail" and by_command(c)]
     for line in dict.fromkeys(line for check in first for line in filter(is_command, check.fix)):
         Repair(world).run(line)
@@ -460,6 +475,93 @@ def test_what_a_command_mends_is_not_found_again(name: str) -> None:
 
     left = {check.name for check in first if verdicts[check.name] == "fail"}
     assert not left or name in UNREPAIRABLE
+
+
+def several(*places: str) -> Change:
+    """Instances that never registered, each in a subnet and in groups. Networks come before."""
+
+    def described(number: int, subnet: str, *ids: str) -> dict[str, Any]:
+        of = {"InstanceId": f"i-{number:017x}", "SubnetId": subnet}
+        return World().instance | of | {"SecurityGroups": [{"GroupId": name} for name in ids]}
+
+    def change(world: World) -> None:
+        of_its_own(world)
+        instances = [described(n, *place.split()) for n, place in enumerate(places)]
+        listed = {"Reservations": [{"OwnerId": ACCOUNT, "Instances": instances}]}
+        world.has("ec2:describe_instances", listed)
+        subnets = world.answers["ec2:describe_subnets"]["Subnets"]
+        subnets += [{"SubnetId": f"subnet-{n}", "CidrBlock": f"10.0.{n}.0/24"} for n in (2, 3)]
+        world.answers["ec2:describe_security_groups"]["SecurityGroups"] += [
+            group("sg-2"),
+            group("sg-shut", IpPermissionsEgress=[]),
+            group("sg-endpoints"),
+        ]
+        (own,) = world.answers["ec2:describe_network_acls"]["NetworkAcls"][:1]
+        own["Associations"] += [{"SubnetId": "subnet-2"}, {"SubnetId": "subnet-3"}]
+
+    return both(NEVER, change)  # fmt: skip
+
+
+def own_tables(*routes: dict[str, Any]) -> Change:
+    """Give both more subnets a route table of their own with these routes."""
+    made = [
+        nodes.table(f"rtb-{n}", *routes, Associations=[{"SubnetId": f"subnet-{n}"}]) for n in (2, 3)
+    ]
+    return lambda w: w.answers["ec2:describe_route_tables"]["RouteTables"].extend(made)
+
+
+def one_under_account(world: World) -> None:
+    """Have the account's role do the work on the first instance."""
+    world.has_host_management()
+    (listed,) = world.answers["ec2:describe_instances"]["Reservations"]
+    del listed["Instances"][0]["IamInstanceProfile"]
+
+
+APART: Final = several("subnet-private sg-web", "subnet-2 sg-2", "subnet-3 sg-shut sg-2")
+IN_ONE_GROUP: Final = several("subnet-private sg-web", "subnet-2 sg-web")
+DENIED_OUT: Final = acls(entry(1, egress=True), entry(2, egress=True), entry(1, egress=False))
+UNNAMED: Final = networks.endpoints(*(of | {"PrivateDnsEnabled": False} for of in BOTH_ENDPOINTS))
+BY_NAT: Final = own_tables(nodes.default_route(NatGatewayId="nat-1"))
+TOGETHER: Final[dict[str, Change]] = {
+    "no way out": both(NO_ROUTE, APART),
+    "no way out of two subnets, and one group": both(NO_ROUTE, IN_ONE_GROUP),
+    "no way out of one subnet": both(NO_ROUTE, APART, BY_NAT),
+    "no way out, and DNS host names off": both(NO_ROUTE, NO_HOSTNAMES, APART),
+    "no way out, and an endpoint that failed": both(
+        NO_ROUTE, networks.endpoints(endpoint("ssm", State="Failed")), APART),
+    "no way out, and an ACL without a free number": both(NO_ROUTE, DENIED_OUT, APART),
+    "an ACL without a free number": both(DENIED_OUT, APART),
+    "endpoints in a shut group": both(NO_ROUTE, networks.endpoints(*BOTH_ENDPOINTS), APART),
+    "endpoints without private DNS": both(NO_ROUTE, UNNAMED, APART),
+    "endpoints without private DNS, and an ACL": both(NO_ROUTE, UNNAMED, DENIED_OUT, APART, BY_NAT),
+    "one endpoint, and another way to it from some": both(
+        NO_ROUTE, networks.endpoints(endpoint("ssm", PrivateDnsEnabled=False), MESSAGES), APART,
+        BY_NAT),
+    "a policy for others, and two roles": both(
+        closed(*(of | {"PolicyDocument": FOR_OTHERS} for of in BOTH_ENDPOINTS)), IN_ONE_GROUP,
+        one_under_account),
+    "no way to S3 by three tables": both(World.uses, NO_ROUTE, APART, own_tables()),
+    "a gateway endpoint of none of three tables": both(
+        World.uses, closed(S3_GATEWAY | {"RouteTableIds": []}), APART, own_tables()),
+}  # fmt: skip
+"""Closed networks of several instances, whose remedies change the same."""
+
+
+@pytest.mark.parametrize("name", TOGETHER)
+@pytest.mark.parametrize("run_by", ["each", "the last first", "one of them"])
+def test_the_remedies_of_an_audit_can_be_run_together(name: str, run_by: str) -> None:
+    def cut_off() -> dict[str, list[str]]:
+        found = run(world, "audit", "--output", "json").json["instances"]
+        return {of["id"]: of["fix"] for of in found if "path-" in str(of["causes"])}
+
+    world = World(TOGETHER[name])
+    first = cut_off()
+    ids = {"each": [*first], "the last first": [*first][::-1], "one of them": [*first][1:2]}[run_by]
+    assert first
+    for line in dict.fromkeys(line for id_ in ids for line in filter(is_command, first[id_])):
+        Repair(world).run(line)
+
+    assert not {*ids} & {*cut_off()}
 
 
 @pytest.mark.parametrize(("name", "calls"), [

@@ -5,20 +5,22 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import partial
 from itertools import chain, zip_longest
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from session_manager_permissions._verify.asking import PASSING, CannotAsk, NotPermitted, may_not
 from session_manager_permissions._verify.node import Node, caller_arn
+from session_manager_permissions._verify.path_remedies import Changes
 from session_manager_permissions._verify.text import INTERRUPTED
 
 from .inventory import list_nodes, role_source
-from .judging import Judged, judge, unjudged
+from .judging import Judged, ask_and_judge, judge, unjudged
 from .merge import added_up
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from session_manager_permissions._verify.session import Session
 
@@ -93,9 +95,11 @@ def audit(
         anew = session.anew()
         _list([one for one in audits if one.begin_again(anew)], pool, progress)
         _judge(audits, pool, progress)
+        _mend_networks(audits)
     except KeyboardInterrupt:
         INTERRUPTED.set()  # what is known is shown, however long that takes
         interrupted = True
+        _mend_networks(audits)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         progress.end()
@@ -184,7 +188,7 @@ def _judge(audits: Sequence[_RegionAudit], pool: ThreadPoolExecutor, progress: P
     """
     by_turns = zip_longest(*([(region, node) for node in region.left] for region in audits))
     asked = {
-        pool.submit(_judged, node, region.document): region
+        pool.submit(_judged, node, partial(ask_and_judge, document=region.document)): region
         for region, node in filter(None, chain.from_iterable(by_turns))
     }
     del by_turns
@@ -195,6 +199,18 @@ def _judge(audits: Sequence[_RegionAudit], pool: ThreadPoolExecutor, progress: P
         judged = one.result()
         asked.pop(one).judged[judged.result["id"]] = judged
         progress.judged(done, total)
+
+
+def _mend_networks(audits: Iterable[_RegionAudit]) -> None:
+    """Find the remedies of closed networks together, as several nodes may need the same change.
+
+    They are found twice: what the last node needs is known to the first one the second time.
+    """
+    for region in audits:
+        find = partial(judge, document=region.document, changes=Changes())
+        cut_off = [one.cut_off for _, one in sorted(region.judged.items()) if one.cut_off]
+        for node in cut_off * 2:
+            region.judged[node.id] = _judged(node, find)
 
 
 def _as_done(asked: Collection[Future[_T]]) -> Iterator[Future[_T]]:
@@ -222,10 +238,10 @@ def _asked_together(nodes: Iterable[Node]) -> list[Node]:
     return together
 
 
-def _judged(node: Node, document: str | None) -> Judged:
+def _judged(node: Node, find: Callable[[Node], Judged]) -> Judged:
     """Judge a node. If that fails, say why in its result."""
     try:
-        judged = judge(node, document)
+        judged = find(node)
     except CannotAsk as error:  # such as without the document
         judged = Judged(unjudged(node, str(error)), errors=(error,))
     except Exception as error:  # noqa: BLE001 # what is known of the others is not lost

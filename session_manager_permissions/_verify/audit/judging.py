@@ -15,6 +15,8 @@ from .inventory import name_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from session_manager_permissions._verify.path_remedies import Changes
+
     from .result import NodeResult, NodeVerdict, RoleResult
 
 _ALL: Final[dict[str, Any]] = {"PaginationConfig": {"PageSize": 1000}}
@@ -31,23 +33,30 @@ class Judged(NamedTuple):
     """Why it could not be judged, or not by all checks."""
     again: Node | None = None
     """The node, if it is to be judged again, as an error that AWS gave may pass."""
+    cut_off: Node | None = None
+    """The node, if its network is closed, so that its remedies may also serve others."""
 
 
-def judge(node: Node, document: str | None) -> Judged:
-    """Ask whether the node is connected, and check all that stands between it and a session.
+def ask_and_judge(node: Node, document: str | None) -> Judged:
+    """Ask whether a node, as it is listed, is connected, and judge it."""
+    if node.runs:
+        node = replace(node, connection=ask_connection(node.session, node.id, kept=False))
+    return judge(with_status_checks(node, **_ALL), document)
+
+
+def judge(node: Node, document: str | None, changes: Changes | None = None) -> Judged:
+    """Check all that stands between a node and a session.
 
     Args:
-        node: the node, as it is listed.
+        node: the node.
         document: the name of the Session document. Default: - `SSM-SessionManagerRunShell`, if it
             exists
+        changes: what remedies of other nodes change in networks. Default: - nothing
 
     Raises:
         CannotAsk: the document can't be read.
     """
-    if node.runs:
-        node = replace(node, connection=ask_connection(node.session, node.id, kept=False))
-    node = with_status_checks(node, **_ALL)
-    diagnosis = diagnose(node, document, explains=False, command="audit")
+    diagnosis = diagnose(node, document, explains=False, command="audit", changes=changes)
     # One that never registered is not connected either, which says nothing more.
     is_told = node.runs and (node.record is not None or node.connection != "notconnected")
     checks = [one for one in diagnosis.checks if is_told or one.check is not CONNECTED]
@@ -65,7 +74,9 @@ def judge(node: Node, document: str | None) -> Judged:
     }
     errors = [error for one in diagnosis.checks for error in one.errors]
     unasked = tuple(one for one in errors if not isinstance(one, NotThere))
-    return Judged(result, _role(diagnosis, checks), unasked)
+    is_cut_off = any(one.check.group == "its network" for one in because)
+    role, cut_off = _role(diagnosis, checks), node if is_cut_off else None
+    return Judged(result, role, unasked, cut_off=cut_off)
 
 
 def _role(diagnosis: Diagnosis, checks: Sequence[Outcome]) -> RoleResult | None:
