@@ -89,7 +89,7 @@ SHARE_OPTIONS: Final = ("SessionManagerFleet", "SessionManagerEndpoints")
 """Their tables leave out the options of `SessionManagerPermissions`."""
 
 SHOWN: Final = {
-    "default-host-management": ("default-host-management", "the agent uses the role of"),
+    "default-host-management": ("default-host-management", "which does not exist, so"),
     "egress-closed": ("path-ssm", "of the security group 'sg-web' allows"),
     "endpoint-missing": ("path-ssmmessages", "no default route, and no VPC endpoint"),
     "endpoint-unreachable": ("path-ssm", "of the endpoint 'vpce-ssm' allows TCP 443 from"),
