@@ -320,6 +320,10 @@ class Roles:
 
         return self._once((role, "not of app", about), found)
 
+    def known_arn(self, resource: Resource, arn: object) -> str:
+        """Return what the world that is judged knows of an ARN; the rest is `UNKNOWN`."""
+        return _known(self.assembly.settled(resource.template.value(arn)))
+
     def managed_behind(self, resource: Resource, arn: object) -> Policy | str:
         """Return the managed policy with this ARN; the path and name of one that AWS manages.
 
@@ -329,8 +333,7 @@ class Roles:
         match found:
             case (ReturnValue(policy, _),):
                 return self._managed.get(policy, "")
-        known = "".join(part if isinstance(part, str) else functions.UNKNOWN for part in found)
-        of_aws = re.fullmatch(rf"arn:([^:]*){_OF_AWS}([^,{functions.UNKNOWN}]+)", known)
+        of_aws = re.fullmatch(rf"arn:([^:]*){_OF_AWS}([^,{functions.UNKNOWN}]+)", _known(found))
         partition = resource.template.stack.partition
         if of_aws and of_aws[1] in {functions.UNKNOWN, partition.name if partition else of_aws[1]}:
             return of_aws[2]
@@ -354,6 +357,10 @@ class Roles:
             return True
         name = self.assembly.name_of(role.resource)
         return may_be_named(role.resource, name, name_in(template.value(arn)))
+
+
+def _known(value: Value) -> str:
+    return "".join(part if isinstance(part, str) else functions.UNKNOWN for part in value)
 
 
 def _is_unrelated_of_aws(arn: str, about: tuple[str, ...]) -> bool:

@@ -364,15 +364,23 @@ def test_length_of_policies(check: Check, body: Body, found: Found, counted: str
     (20, 5, 5, UNKNOWN),  # those by their ARNs may be those of the app
     (20, 5, 6, {"too-many-managed-policies"}),
 ])  # fmt: skip
-def test_number_of_policies(check: Check, aws: int, in_app: int, by_arn: int, found: Found) -> None:
+@pytest.mark.parametrize("in_map", [False, True])
+def test_number_of_policies(
+    check: Check, aws: int, in_app: int, by_arn: int, found: Found, *, in_map: bool
+) -> None:
     data = json.loads(files(_readiness).joinpath("aws_managed_policies.json").read_bytes())
     known = data["others"][:aws]
-    arns = [{"Fn::Sub": f"arn:${{AWS::Partition}}:iam::aws:policy/{name}"} for name in known]
+    arns: list[Body] = [
+        {"Fn::Sub": f"arn:${{AWS::Partition}}:iam::aws:policy/{name}"} for name in known
+    ]
+    names = {f"P{number}": f"arn:aws:iam::aws:policy/{name}" for number, name in enumerate(known)}
+    if in_map:
+        arns = [{"Fn::FindInMap": ["Policies", "OfAws", name]} for name in names]
     customer = [f"arn:aws:iam::111122223333:policy/p{number}" for number in range(by_arn)]
     role = inline(ALL) | {"ManagedPolicyArns": [*arns, *arns, *customer]}
     more = {f"Policy{number}": managed_policy(S3) for number in range(in_app)}
 
-    report = check(profile_and_role(role, **more))
+    report = check(profile_and_role(role, **more) | {"Mappings": {"Policies": {"OfAws": names}}})
 
     assert report.rules == found
     if by_arn and found == UNKNOWN:  # what else decides is asked of IAM, and not of the quotas

@@ -97,7 +97,9 @@ def _managed_policies(roles: Roles, role: Role) -> int:
     """Return the minimum number of a role's managed policies; 0 if they can't be too many."""
     if len(role.managed) + len(role.others) <= _limits.MANAGED_POLICIES:
         return 0
-    arns = {arn for one, arn in role.others if arn.startswith("arn:") and one.is_there}
+    there = (one.value for one, _ in role.others if one.is_there)
+    known = (roles.known_arn(role.resource, value) for value in there)
+    arns = {arn for arn in known if arn.startswith("arn:")}
     # A policy of the app may also be given by its ARN.
     aws = {arn for arn in arns if ":aws:policy/" in arn}
     return len(aws) + max(len({*_certain(roles, role, role.managed)}), len(arns - aws))
