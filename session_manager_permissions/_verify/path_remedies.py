@@ -274,8 +274,9 @@ class PathRemedies:
             tables = (word(_id(each, "TABLE")) for each in one.tables)
             yield f"{self._create('Gateway', 's3')} --route-table-ids {' '.join(tables)}"
         else:
-            one = there[0]
-            if not any(table in each.tables for each in there):
+            leading = [each for each in there if table in each.tables]
+            one = (*leading, *there)[0]
+            if not leading:
                 yield f"{self._modify(one.id)} --add-route-table-ids {word(_id(table, 'TABLE'))}"
         yield from self._once_made(one._replace(exists=True, tables=(table,)))
 

@@ -870,7 +870,8 @@ IMAGES: Final[list[tuple[dict[str, object], str]]] = [
     *((image(MINIMAL, f"yum {line}"), found) for found, lines in (
         ("cannot-be-known", ("install -y https://example.com/all.rpm", "-y install 'amazon-*'",
                              "-y group install Tools", "groupinstall Tools", "install @tools",
-                             "install /opt/amazon-???-agent.rpm", "install amazon-[s]sm-agent")),
+                             "install /opt/amazon-???-agent.rpm", "install amazon-[s]sm-agent",
+                             "install amazon-{s,e}sm-agent")),
         ("agent-missing", ("install 'httpd' libcgroup-0.41-21.amzn2.x86_64", "-y upgrade")))
       for line in lines),
     ({"ImageId": MINIMAL, "UserData": ref("Script")}, "cannot-be-known"),

@@ -115,12 +115,15 @@ def test_a_log_group_by_its_name_is_one_of_the_region_and_the_account() -> None:
     assert group in json.dumps(inline_policy(options_of(log_group="/ssm/sessions", **HERE)))
 
 
-@pytest.mark.parametrize(("region", "partition"), [
-    ("us-gov-west-1", "aws-us-gov"), ("cn-north-1", "aws-cn"), ("us-west-2", "aws"),
-    ("nowhere", "aws"), (None, "aws"),
+@pytest.mark.parametrize(("region", "given", "partition"), [
+    ("us-gov-west-1", None, "aws-us-gov"), ("cn-north-1", None, "aws-cn"),
+    ("us-west-2", None, "aws"), ("nowhere", None, "aws"), (None, None, "aws"),
+    ("xx-new-1", "aws-xx", "aws-xx"),  # a partition that is not known yet
 ])  # fmt: skip
-def test_the_region_says_the_partition(region: str | None, partition: str) -> None:
-    said = options_of(log_bucket="session-logs", region=region)
+def test_the_region_says_the_partition_if_nothing_else_does(
+    region: str | None, given: str | None, partition: str
+) -> None:
+    said = options_of(log_bucket="session-logs", region=region, partition=given)
     assert f'"arn:{partition}:s3:::session-logs"' in json.dumps(inline_policy(said))
 
 

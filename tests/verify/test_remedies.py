@@ -185,6 +185,9 @@ MORE: Final[dict[str, Change]] = {
     "an endpoint with a policy for others that denies other roles": never(endpoint(
         "ssm", PolicyDocument=json.dumps({"Statement": [NO_OTHER_ROLES]}))),
     "a gateway endpoint that is made, with a policy for others": logs_by(GATEWAY_FOR_OTHERS),
+    "such a gateway endpoint, beside that of another table": logs_by(
+        GATEWAY_FOR_OTHERS | {"VpcEndpointId": "vpce-1", "RouteTableIds": ["rtb-public"]},
+        GATEWAY_FOR_OTHERS | {"RouteTableIds": ["rtb-main"]}),
     "an endpoint that failed, and had no private DNS": never(
         endpoint("ssm", State="Failed", PrivateDnsEnabled=False)),
     "endpoints behind a network ACL": both(never(*BOTH_ENDPOINTS, **IN_OTHER), shut_acl),
@@ -570,6 +573,7 @@ def test_the_remedies_of_an_audit_can_be_run_together(name: str, run_by: str) ->
     ("an endpoint that is made with a policy for others", [MODIFY]),
     ("an endpoint with a policy for others that denies other roles", [MODIFY]),
     ("a gateway endpoint that is made, with a policy for others", [MODIFY, MODIFY]),
+    ("such a gateway endpoint, beside that of another table", [MODIFY]),
 ])  # fmt: skip
 def test_an_endpoint_that_is_there_is_not_made_again(name: str, calls: list[str]) -> None:
     check = one(diagnosed(World(MORE[name])), "path-s3" if "gateway" in name else "path-ssm")

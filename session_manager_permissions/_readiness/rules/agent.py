@@ -67,7 +67,7 @@ _PATH: Final = re.compile("(?:(?:{{)?resolve:ssm:)?(/[^:}]*)")
 """The forms in which a template, or a parameter of it, names a public parameter."""
 
 _HARMLESS: Final = re.compile(
-    rf"#.*|(sudo )?((dnf|yum)(?! .*\bgroup)( [^][;&|`$()<>@*?{UNKNOWN}]*)?|"
+    rf"#.*|(sudo )?((dnf|yum)(?! .*\bgroup)( [^][{{;&|`$()<>@*?{UNKNOWN}]*)?|"
     r"(systemctl|service|set|export|useradd|usermod|mkdir|hostnamectl|timedatectl|echo)"
     "( [^;&|`$()<>]*)?)|"
 )
