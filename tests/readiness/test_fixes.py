@@ -48,7 +48,7 @@ from . import faults, reports
 from .deployments import NO_VALUE
 from .faults import ISOLATED, MACHINE, Build, instance, isolated, vpc
 from .launches import spot
-from .networks import VPC_ID, denying, part
+from .networks import VPC_ID, denying, group, part
 from .parts import att, on, ref, resource, rows
 from .reports import TRUST, Body, Check, Report, inline, machine, profile_and_role
 from .statements import ALL, deny
@@ -184,6 +184,16 @@ def test_what_fixes_have_opened_is_known_to_be_open(name: str, tmp_path: Path) -
     rule, body = faults.INCLUDED.get(name, ("", {}))
     build = partial(including, folder=tmp_path, body=body) if rule else faults.BY_NAME[name][0]
     assert mended(partial(in_app, build)).verdicts == {"ready": 1}
+
+
+def test_the_steps_open_what_security_groups_hide_in_some_deployments(tmp_path: Path) -> None:
+    """No finding says that the others have no route."""
+    body = faults.behind_an_acl(Uses=None, Group=group(egress=faults.UDP))
+
+    (found,) = findings(written(tmp_path, faults.on_c(body, "Route")))
+
+    assert found.rule.id == "egress-closed"
+    assert any("AWS::EC2::VPCEndpoint" in step.text for step in found.steps)
 
 
 @pytest.mark.untraced

@@ -128,14 +128,16 @@ class NetworkRules:
         kind = kind_of(compute.resource)
         why = unreachable(compute.resource, problem.why)
         where, location = compute.resource, f"Properties.{kind.subnets}".removesuffix(".")
+        others = frozenset(map(_key, told)) - {_key(problem)}
         if problem.cause == verdicts.EGRESS_CLOSED:
             where, location = compute.launch.origin, "Properties"
+            # What the security groups hide has no finding where only some worlds have it.
+            others = frozenset()
         elif isinstance(problem.subject, Resource):
             where, location = problem.subject, "Properties"
         if not any(service in ALWAYS_NEEDED for service in problem.services):
             services = in_words(problem.services)
             why = f"sessions on {kind.instances} fail if they use {services}: {problem.why}"
-        others = frozenset(map(_key, told)) - {_key(problem)}
         fix = (*self._fixes(others, compute, used),)
         fix += (*self._through_acls(problem, compute, used, fix),)
         return _BY_CAUSE[problem.cause].found(where, location, why, *fix)
