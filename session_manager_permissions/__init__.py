@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# As `typing` has it for type checkers, to whom the name is true. The module itself takes longer to
-# load than all else that the command needs before it can answer a Ctrl-C.
+# Type checkers treat this name like `typing.TYPE_CHECKING`. Importing `typing` takes longer than
+# everything else that the command needs before it can answer a Ctrl-C.
 TYPE_CHECKING = bool()  # noqa: UP018 # editors would not look below a plain `False`
 
 __all__ = [
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from ._constructs.statements import SessionManagerOptions, session_manager_statements
     from ._readiness.plugin import SessionManagerReadiness
 else:
-    # Names load when they are first used: the command needs nothing of CDK, and does not wait for
-    # it, nor for the Node.js that CDK starts. Type checkers do not see this function, as they would
-    # take any name at all for one of this module.
+    # Names are loaded on first use, so that the command does not wait for CDK and its Node.js,
+    # which it does not need. Type checkers do not see this function, because with it they would
+    # accept any name.
 
     def __getattr__(name: str) -> object:
         if name not in _MODULES:

@@ -1,6 +1,6 @@
-"""Where the project is on the web: the one place that has its address.
+"""The address of the project on the web, which is defined only here.
 
-The metadata of a build, the links of the README in it, the site and all messages follow from it.
+The metadata of a build, its links in the README, the site and all messages use this address.
 """
 
 from __future__ import annotations
@@ -21,4 +21,4 @@ def of_pages(repository: str) -> str:
 
 
 SITE: Final = REPOSITORY and of_pages(REPOSITORY)
-"""The documentation site, with a slash at the end; empty as long as `REPOSITORY` is."""
+"""The documentation site, with a slash at the end; empty while `REPOSITORY` is empty."""

@@ -11,7 +11,7 @@ from typing import Final
 from ._address import SITE
 
 _CHECKOUT: Final = Path(__file__).parents[1]
-"""What the package is in, if it is not installed by itself."""
+"""The checkout that contains the package, if it is not installed by itself."""
 
 
 def page(cause: str) -> str:
@@ -20,10 +20,9 @@ def page(cause: str) -> str:
 
 
 def more(cause: str) -> str:
-    """Return the line that points to the page about a cause; "" if its reader has no such page.
+    """Return the line that points to the page about a cause; "" if the reader does not have it.
 
-    Without a site, only a checkout has the pages, and a package that is installed by itself has
-    none.
+    Without a site, only a checkout has the pages. An installed package does not have them.
     """
     if not (SITE or (_CHECKOUT / page(cause)).is_file()):
         return ""

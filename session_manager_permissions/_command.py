@@ -1,4 +1,4 @@
-"""The command `session-manager-permissions`: hands each subcommand to the wing that answers it."""
+"""The command `session-manager-permissions`: passes each subcommand to its package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judge the `Condition` of a statement by what is known of a call. Knows nothing of CDK.
+"""Judge the `Condition` of a statement by the known condition keys of a call. Independent of CDK.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
 """
@@ -24,33 +24,33 @@ class RequestContext(NamedTuple):
     """What is known of the condition keys of a call."""
 
     values: Mapping[str, str | None]
-    """The values of keys, by the names of these in lower case.
+    """The values of keys, by the names of the keys in lower case.
 
-    None stands for a value that is not known, of a key that the call certainly has.
+    None means that the call certainly has the key, but its value is not known.
     """
     lacks: frozenset[str] = frozenset()
     """The keys that the call certainly lacks, in lower case, unless they have a value."""
     perhaps: Mapping[str, tuple[str, ...]] = {}
-    """Keys in lower case, each with all values that it may have; empty if the call may lack it."""
+    """All possible values of keys, by lower-case names; empty if the call may lack the key."""
     among: tuple[tuple[str, str], ...] = ()
-    """Keys of several values, in lower case, each with a value that the call certainly has."""
+    """Multivalued keys, in lower case, each with a value that the call certainly has."""
     read: Callable[[object], str] = _as_text
     """Reads a value of a condition as a text, with `UNKNOWN` for what is not known."""
 
     def knowing(self, values: Mapping[str, str | None]) -> RequestContext:
-        """Return the context in which these keys have these values as well."""
+        """Return the context with additional keys and values."""
         known = {key.lower(): value for key, value in values.items()}
         return self._replace(values={**self.values, **known})
 
     def by_value(self, key: str) -> list[RequestContext]:
-        """Return each context that the call may have: one for each value that the key may have."""
+        """Return the possible contexts of the call: one for each possible value of the key."""
         if key not in self.perhaps:
             return [self]
         without = self._replace(lacks=self.lacks | {key})
         return [self.knowing({key: one}) if one else without for one in self.perhaps[key]]
 
     def made_by(self, arn: str) -> RequestContext:
-        """Return the context of calls that a user or a role makes itself."""
+        """Return the context of calls that a user or a role makes directly."""
         keys = principal_keys(arn)
         return self.knowing({**keys, "kms:CallerAccount": keys["aws:PrincipalAccount"]})
 
@@ -63,27 +63,27 @@ _OF_SERVICES: Final = frozenset(
         *("aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths"),
     }
 )
-"""The keys, in lower case, that no call of a user or a role has, nor one that S3 makes for it."""
+"""The keys, in lower case, that no call of a user or a role has, and no call of S3 for it."""
 _NOT_OF_OWN_CALLS: Final = _OF_SERVICES | {"kms:viaservice"}
-"""The keys, in lower case, of no call that a user or a role makes itself."""
+"""The keys, in lower case, that no direct call of a user or a role has."""
 _CONTEXTS: Final = (
     *("aws:dynamodb:", "aws:ebs:", "aws:identitystore:", "aws:lambda:", "aws:logs:", "aws:rds:"),
     *("aws:s3:", "aws:sns:", "aws:sqs:", "aws:sso:", "parameter_arn", "secretarn", "secretversion"),
 )
 NOT_OF_SESSION: Final = _NOT_OF_OWN_CALLS | {f"kms:encryptioncontext:{one}" for one in _CONTEXTS}
-"""How the keys begin, in lower case, of no call that opens a session or uses its key.
+"""The prefixes, in lower case, of keys that no call has which opens a session or uses its key.
 
-The encryption contexts are those with which services use keys for other data.
+The encryption contexts among them belong to services that use keys for other data.
 """
 _OWN_KEYS: Final = frozenset({f"{ENCRYPTION_KEY}-customer-algorithm"})
-"""The header of an upload that brings a key along, which the agent never does."""
+"""The header of an upload with a customer-provided key, which the agent never sends."""
 NOT_OF_AGENT: Final = _OF_SERVICES | {
     *("aws:federatedprovider", "aws:multifactorauthage", "aws:principalservicename"),
     *("aws:sourceidentity", "aws:username"),
 }
 """The condition keys, in lower case, that no call of the agent has.
 
-It has the credentials of a role that a service assumes.
+The agent has the credentials of a role that a service assumes.
 """
 NOT_OF_PROFILE: Final = frozenset({"ssm:sourceinstancearn"})
 """The condition key, in lower case, that no call with the role of an instance profile has.
@@ -91,19 +91,19 @@ NOT_OF_PROFILE: Final = frozenset({"ssm:sourceinstancearn"})
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html
 """
 OF_ANY_CALLER: Final = RequestContext({}, lacks=_NOT_OF_OWN_CALLS | _OWN_KEYS).knowing(REQUEST_KEYS)
-"""What is known of each call that a user or a role makes itself."""
+"""The known keys of each direct call of a user or a role."""
 EACH_CALL: Final = OF_ANY_CALLER.knowing({"aws:PrincipalType": "AssumedRole"})._replace(
     lacks=OF_ANY_CALLER.lacks | NOT_OF_AGENT,
     # AWS does not document whether a call with the credentials of an instance lacks it.
     perhaps={"aws:multifactorauthpresent": ("false", "")},
 )
-"""What is known of each call that an agent makes itself."""
+"""The known keys of each direct call of an agent."""
 FROM_EC2: Final = EACH_CALL._replace(lacks=EACH_CALL.lacks | NOT_OF_PROFILE)
-"""What is known of each call that an agent makes with the role of an instance profile."""
+"""The known keys of each call of an agent with the role of an instance profile."""
 
 
 def principal_keys(arn: str) -> dict[str, str]:
-    """Return the condition keys by which each call says which user or role makes it."""
+    """Return the condition keys that name the user or the role that makes a call."""
     return {"aws:PrincipalAccount": arn.split(":")[4], "aws:PrincipalArn": arn}
 
 
@@ -117,11 +117,11 @@ _BY_PATTERN: Final = (*_OF_ARNS, "stringlike")
 _JUDGED: Final = (*_EXACT, *_BY_PATTERN)
 """The operators that are judged, in lower case, as IAM ignores their case.
 
-`Null` is judged as well, and so is each negated form. Of a key that a call lacks, all are judged.
+`Null` and each negated form are judged as well. If a call lacks the key, all operators are judged.
 """
 _TLS: Final = ("numericlessthan", "s3:tlsversion")
 _TLS_OF_EACH: Final = ("1", "1.0", "1.1", "1.2")
-"""The versions of TLS that no call is below, as AWS accepts nothing older than 1.2.
+"""The minimum versions of TLS that each call has, as AWS accepts no version older than 1.2.
 
 https://docs.aws.amazon.com/general/latest/gr/aws-security-credentials.html
 """
@@ -183,7 +183,7 @@ def _is_met(operator: str, key: str, asked: list[str], context: RequestContext) 
 
 
 def _compared(operator: str, asked: str, has: str | None) -> bool | None:
-    """Tell whether the value that a key has is one that is asked for."""
+    """Tell whether the value of a key matches the value in the condition."""
     if operator not in _JUDGED:
         return None
     if asked == has or (operator, asked) == ("stringlike", "*"):  # any value
@@ -210,12 +210,12 @@ def _fits_arn(pattern: str, arn: str) -> bool:
 
 
 def _differs(asked: str, arn: str) -> bool:
-    """Tell whether an ARN is another one by a part that is known of both, even if in lower case."""
+    """Tell whether two ARNs differ in a part that is known of both, even regardless of case."""
     patterns, parts = (text.lower().split(":") for text in (asked, arn))
     known = (one for one in zip(patterns, parts, strict=False) if not any(map(_is_open, one)))
     return len(patterns) == len(parts) and False in (matches(*one) for one in known)
 
 
 def _is_open(text: str) -> bool:
-    """Tell whether a part of a text is known at the deployment or in the request only."""
+    """Tell whether a part of a text is known only at deployment or in the request."""
     return UNKNOWN in text or "${" in text or has_marks(text)

@@ -1,4 +1,4 @@
-"""Starts the command, so that Ctrl-C ends it within two seconds, whatever it waits for."""
+"""Starts the command so that Ctrl-C ends it within two seconds, whatever it is waiting for."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _GRACE: Final = 1.5
-"""How many seconds the program has to end by itself, as it may wait in a call of the system."""
+"""The seconds after which the program is ended, as it may be blocked in a system call."""
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -86,7 +86,7 @@ def _end_at_the_second(told: int, pressed: Event) -> None:
 
 
 def _end_late(pressed: Event) -> None:
-    """End the process some time after a Ctrl-C, if it does not end by itself."""
+    """End the process after some time, if a Ctrl-C has not ended it."""
     from ._verify.text import INTERRUPTED  # noqa: PLC0415 # as above
 
     pressed.wait()

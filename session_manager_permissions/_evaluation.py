@@ -1,7 +1,7 @@
-"""Evaluate the statements of a policy about a request, as IAM does. Knows nothing of CDK.
+"""Evaluate the statements of a policy for a request, as IAM does. Independent of CDK.
 
-A matching `Deny` overrides every `Allow`, and what no `Allow` matches is denied. The answer is
-unknown where a part of the policy or of the request that is not known decides.
+A matching `Deny` overrides every `Allow`. A request that no `Allow` matches is denied. The answer
+is unknown if it depends on an unknown part of the policy or of the request.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
 
@@ -22,7 +22,7 @@ _Statement = TypeVar("_Statement")
 
 
 class Answer(IntEnum):
-    """IAM's answers and "unknown", each stricter than the one before."""
+    """IAM's answers and "unknown". Each value is stricter than the value before it."""
 
     ALLOWED = 1
     UNKNOWN = 2
@@ -47,7 +47,7 @@ class Request(NamedTuple):
 
     action: str
     is_about: Callable[[Mapping[str, Any]], bool | None]
-    """Tells whether a statement is about the caller, by its `Principal` or `NotPrincipal`."""
+    """Tells whether the `Principal` or `NotPrincipal` of a statement includes the caller."""
     context: RequestContext = NO_CONTEXT
     resource: str | None = None
     """The ARN, or `UNKNOWN`. None for a trust policy, whose statements name no resource."""
@@ -73,20 +73,20 @@ def _is_on(resource: str, pattern: str) -> bool | None:
 
 
 def _fits(pattern: str, asked: str) -> bool | None:
-    """Tell whether a pattern matches; None if a part that is not known yet may let it match."""
+    """Tell whether a pattern matches; None if it depends on a part that is not known yet."""
     found = matches(pattern, asked)
     return None if found is False and has_marks(pattern + asked) else found
 
 
 def evaluate(statements: Iterable[object], request: Request) -> Decision[Mapping[str, Any]]:
-    """Decide about a request by the statements of a document."""
+    """Decide a request by the statements of a document."""
     return decide(_judged(statements, request))
 
 
 def _judged(
     statements: Iterable[object], request: Request
 ) -> Iterator[tuple[Mapping[str, Any], bool, bool | None]]:
-    """Yield statements for `decide`: one whose effect is not known may allow, and may deny."""
+    """Yield statements for `decide`. A statement with an unknown effect may allow, and may deny."""
     for written in statements:
         statement = written if isinstance(written, dict) else {}  # of which nothing is known
         applies = request.matched_by(statement)
@@ -98,7 +98,7 @@ def _judged(
 
 
 def names_role(principal: object, role: str, account: str = "") -> bool | None:
-    """Tell whether a `Principal` includes a role or a user; None if it names sessions of it only.
+    """Tell whether a `Principal` includes a role or a user; None if it names only its sessions.
 
     Args:
         principal: the element.
@@ -119,7 +119,7 @@ def names_role(principal: object, role: str, account: str = "") -> bool | None:
 
 
 def principals(written: object, kind: Literal["AWS", "Service"]) -> list[object]:
-    """List whom a `Principal` names of a kind, with None for what can't be read."""
+    """List the principals of a kind in a `Principal`, with None for an entry that can't be read."""
     if written == "*":
         return ["*"]
     if not isinstance(written, dict) or not {*written} <= {"AWS", "Federated", "Service"}:
@@ -130,7 +130,7 @@ def principals(written: object, kind: Literal["AWS", "Service"]) -> list[object]
 def _covers(
     statement: Mapping[str, Any], element: str, is_meant: Callable[[str], bool | None]
 ) -> bool | None:
-    """Tell whether an element, or its negated form such as `NotAction`, covers what is meant."""
+    """Tell whether an element, or its negated form such as `NotAction`, matches the request."""
     negated = f"Not{element}" in statement
     patterns = as_list(statement.get(f"Not{element}" if negated else element))
     answers = [is_meant(one) if isinstance(one, str) else None for one in patterns]
@@ -138,7 +138,7 @@ def _covers(
 
 
 def decide(judged: Iterable[tuple[_Statement, bool, bool | None]]) -> Decision[_Statement]:
-    """Decide by statements, each with whether it allows and whether it applies."""
+    """Decide by statements. Each comes with whether it allows, and whether it applies."""
     allowed, denies, undecided = False, [], []
     for statement, allows, applies in judged:
         if applies is None:

@@ -1,8 +1,8 @@
-"""The names, paths, ARNs, prefixes and policies that AWS accepts. Knows nothing of CDK.
+"""The names, paths, ARNs, prefixes and policies that AWS accepts. Independent of CDK.
 
 The constructs check names in an app against these limits. The command checks the names of its
 command line and of a live Session document against the same limits. A function whose name ends in
-`_fault` returns what is wrong with a text, in words that follow the text itself, or None.
+`_fault` returns what is wrong with a text, as a phrase that follows the text in a message, or None.
 
 Sources: the API references of IAM, AWS KMS, Amazon CloudWatch Logs and AWS Systems Manager; in the
 IAM user guide, "IAM and AWS STS quotas"; in the Amazon S3 user guide, "General purpose bucket
@@ -76,19 +76,19 @@ RESERVED_DOCUMENTS: Final = (
     "AWSConfigRemediation",
     "AWSSupport",
 )
-"""How the names of documents begin that AWS reserves for itself.
+"""The prefixes of document names that AWS reserves for itself.
 
 https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_CreateDocument.html
 """
 
 MAX_INLINE_POLICIES: Final = 10_240
-"""How many characters, without white space, all inline policies of a role may have together."""
+"""The most characters, without white space, of all inline policies of a role together."""
 MAX_MANAGED_POLICY: Final = 6_144
-"""How many characters, without white space, a managed policy may have."""
+"""The most characters, without white space, of a managed policy."""
 MANAGED_POLICIES: Final = 10
-"""How many managed policies a role may have, unless the account's quota was raised."""
+"""The most managed policies of a role, unless the account's quota was raised."""
 MAX_MANAGED_POLICIES: Final = 25
-"""How many managed policies a role may have at most, with the quota raised as far as it can be."""
+"""The most managed policies of a role, with the highest quota that AWS grants."""
 
 IN_NO_POLICY: Final = re.compile("[^\0-\xff]")
 """A character that IAM accepts in no policy.

@@ -1,9 +1,9 @@
-"""A list of names in a file, with the options of its deployment. Knows nothing of CDK.
+"""A list of names in a file, with the options of its deployment. Independent of CDK.
 
-The app deploys to what a list names, and `audit --profiles-file` adds to it. A line has the name or
-the ARN of a role or an instance profile, or an option of the app: `allow-registration = true`. A
-`#` begins a comment, but within an option only at the beginning of a word, as the name of a log
-group may have one.
+The app deploys to the roles or profiles in a list, and `audit --profiles-file` adds to a list. A
+line has the name or the ARN of a role or an instance profile, or an option of the app:
+`allow-registration = true`. A `#` begins a comment. Within an option, it does so only at the
+beginning of a word, as the name of a log group may contain a `#`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ OPTIONS: Final[dict[str, Fault]] = {
 }
 """The options that a list can have, each with a function that finds a fault in a value."""
 REPEATED: Final = "key"
-"""The one option that a list may have several times: a key for each region."""
+"""The only option that a list may have several times: a key for each region."""
 
 _OPTION: Final = re.compile(r"([A-Za-z][\w-]*)\s*=\s*(.*)", re.ASCII | re.DOTALL)
 _COMMENT: Final = re.compile(r"(?:^|\s)#")
@@ -57,7 +57,7 @@ class Line(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The name alone, of a name or an ARN."""
+        """The name, without the rest of the ARN."""
         return self.text.rpartition("/")[2]
 
 
@@ -66,7 +66,7 @@ class NameList(NamedTuple):
 
     names: list[Line]
     options: dict[str, list[Line]]
-    """The values of each option: one, but for `REPEATED`."""
+    """The values of each option. Only `REPEATED` may have several."""
     left_out: list[str]
     """The text of each line that is a comment."""
     faults: dict[int, str]
@@ -91,7 +91,7 @@ def same(name_or_arn: str) -> str:
 
 
 def name_fault(text: str, fault: Fault) -> str | None:
-    """Tell why a line can't name this: it is no name, or reads like an option of the list."""
+    """Tell why a line can't have this as a name: it is not valid, or looks like an option."""
     found = _OPTION.fullmatch(text)
     if found and found[1] in OPTIONS and not fault(text):
         return (

@@ -1,4 +1,4 @@
-"""What keeps results, so that each is made once."""
+"""Caches, which compute each result only once."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ _Made = TypeVar("_Made")
 
 
 class Memory(Protocol):
-    """Keeps what was judged in a network that may be read differently in each world."""
+    """Keeps the results of judging a network, which may differ between worlds."""
 
     def once(self, key: Hashable, judge: Callable[[], _Made], /) -> _Made:
-        """Return what `judge` returns, judged once in each world in which it may differ."""
+        """Return the result of `judge`, which is called once for each world that may differ."""
 
 
 class Once:
-    """Keeps each result for good, as what is asked about never changes."""
+    """Keeps each result permanently, as the subject never changes."""
 
     def __init__(self) -> None:
         self._kept: dict[Hashable, Any] = {}
 
     def once(self, key: Hashable, make: Callable[[], _Made]) -> _Made:
-        """Return what `make` returns, made once for a key."""
+        """Return the result of `make`, which is called once for a key."""
         if key not in self._kept:
             self._kept[key] = make()
         kept: _Made = self._kept[key]

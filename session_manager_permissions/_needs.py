@@ -1,4 +1,4 @@
-"""The permissions that Session Manager needs from an instance's role. Knows nothing of CDK.
+"""The permissions that Session Manager needs from an instance's role. Independent of CDK.
 
 Sources: in the AWS Systems Manager user guide "Adding Session Manager permissions to an existing
 instance profile", "Create a custom IAM role for Session Manager" and "Enable AWS KMS key encryption
@@ -40,35 +40,35 @@ REGISTRATION: Final = NeededStatement(
 """The agent's registration with Systems Manager, without which no session starts."""
 
 REGISTRATION_RESOURCES: Final = ("arn:+:ec2:+:+:instance/+", "arn:+:ssm:+:+:managed-instance/+")
-"""The ARNs on which a policy may allow registration instead of on `*`, as forms for `may_match`."""
+"""The ARNs on which a policy may allow registration, besides `*`, as forms for `may_match`."""
 
 REQUEST_KEYS: Final = {
     "aws:SecureTransport": "true",
     "aws:PrincipalIsAWSService": "false",
     "aws:ViaAWSService": "false",
 }
-"""The condition keys that have the same value in each call that an agent makes itself.
+"""The condition keys that have the same value in each direct call of an agent.
 
-It always uses TLS.
+The agent always uses TLS.
 """
 
 SESSION_CONTEXT: Final = ("aws:ssm:SessionId", "aws:ssm:TargetId")
-"""What each use of the key of a session names in its encryption context."""
+"""The key of the encryption context that each use of the session key has."""
 
 SESSION_KEY, TARGET_KEY = (f"kms:EncryptionContext:{one}" for one in SESSION_CONTEXT)
-"""The condition keys that have the id of the session and that of the instance."""
+"""The condition keys for the id of the session and the id of the instance."""
 
 REGION_KEY: Final = "aws:RequestedRegion"
-"""The condition key that has the region that is called, which is the instance's own."""
+"""The condition key for the region of the call, which is the instance's region."""
 
 ENCRYPTION_KEY: Final = "s3:x-amz-server-side-encryption"
-"""The condition key that has the encryption which an upload asks Amazon S3 for by a header."""
+"""The condition key for the encryption that an upload requests from Amazon S3 in a header."""
 
 ENCRYPTED_WITH: Final = f"{ENCRYPTION_KEY}-aws-kms-key-id"
-"""The condition key that has the KMS key which the header of an upload names."""
+"""The condition key for the KMS key that an upload names in a header."""
 
 ENCRYPTIONS: Final = ("AES256", "aws:kms")
-"""The encryptions of a log bucket that the agent recognizes, and asks for at an upload.
+"""The encryptions of a log bucket that the agent recognizes, and that its uploads request.
 
 `getSSEAlgorithm`, amazon-ssm-agent/agent/s3util.
 """
@@ -77,20 +77,21 @@ HOST_MANAGEMENT_SETTING: Final = "/ssm/managed-instance/default-ec2-instance-man
 """The service setting that names the role of Default Host Management Configuration."""
 
 DEFAULT_DOCUMENT: Final = "SSM-SessionManagerRunShell"
-"""The Session document of the sessions that are started without naming one."""
+"""The Session document that a session uses if it is started without a document name."""
 
 DOCUMENTS_OF_AWS: Final = ("AWS-", "AWSFleetManager-", "AmazonECS-", "AmazonEKS-")
-"""How the names of AWS's own Session documents begin. The ARNs of these have no account."""
+"""The prefix of the names of AWS's own Session documents, whose ARNs have no account."""
 
 AWS_MANAGED_DEPRECATED: Final = {"service-role/AmazonEC2RoleforSSM": "AmazonSSMManagedInstanceCore"}
-"""Policies that AWS advises against, as they allow too much, and what it advises instead."""
+"""The policies that AWS has deprecated, as they allow too much, with AWS's replacements."""
 
 
 def log_encryption(bucket_arn: str = "*") -> NeededStatement:
-    """Return the statement that lets the agent read how a log bucket encrypts.
+    """Return the statement that lets the agent read how a log bucket is encrypted.
 
-    The agent reads it before each session whose preferences enforce encrypted logs, and at every
-    upload, to send the header `x-amz-server-side-encryption`, which a bucket's policy may demand:
+    The agent reads it before each session whose preferences enforce encrypted logs. It also reads
+    it at every upload, to send the header `x-amz-server-side-encryption` that a bucket policy may
+    require:
     `IsBucketEncrypted` and `getSSEAlgorithm`, amazon-ssm-agent/agent/s3util.
     """
     return NeededStatement(
@@ -109,8 +110,9 @@ def joined(prefix: str) -> str:
 def log_objects(bucket_arn: str, prefix: str, *, other_account: bool) -> NeededStatement:
     """Return the statement that lets the agent upload session logs, `PREFIX/SESSION-ID.log`.
 
-    What a session failed with goes to `PREFIX/Standard_Stream/stderr`. The agent sends an ACL with
-    each upload; the user guide asks for a permission for it if the bucket is of another account.
+    The error of a failed session goes to `PREFIX/Standard_Stream/stderr`. The agent sends an ACL
+    with each upload. If the bucket is in another account, the user guide says that the role needs a
+    permission for it.
     """
     acl = ("s3:PutObjectAcl",) if other_account else ()
     path = f"{prefix}/*" if prefix else "*"
@@ -130,18 +132,18 @@ def log_bucket_key(key_arn: str, alias_name: str | None = None) -> NeededStateme
 
 
 WRITE_LOG: Final = ("logs:CreateLogStream", "logs:PutLogEvents")
-"""The calls without which a log does not arrive in CloudWatch Logs.
+"""The calls that the agent needs to write a log to CloudWatch Logs.
 
-The agent calls `logs:DescribeLogStreams` as well, and logs without it.
+The agent also calls `logs:DescribeLogStreams`, but logs without it too.
 """
 
 
 def log_group(group_arn: str) -> tuple[NeededStatement, ...]:
     """Return the statements for session logs in CloudWatch Logs. The agent creates no group.
 
-    For `DescribeLogStreams` the service authorization reference has the ARN of the group, and the
-    user guide of CloudWatch Logs ("Overview of managing access permissions") that of its streams.
-    The policy allows it on both, as a role that has the wrong one logs nothing.
+    For `DescribeLogStreams`, the service authorization reference has the ARN of the group. The user
+    guide of CloudWatch Logs ("Overview of managing access permissions") has the ARN of its streams.
+    The policy allows the action on both, as with only the wrong ARN nothing would be logged.
 
     Args:
         group_arn: the group's ARN without a `:*` at its end.
@@ -166,9 +168,9 @@ def decrypt(
     as the key need not have the alias.
 
     Args:
-        key_arn: the key's ARN; of an alias, the pattern of all keys of its account and region.
+        key_arn: the key's ARN; for an alias, a pattern for all keys of its account and region.
         alias_name: `alias/NAME`, if only the key with that alias is meant.
-        in_sid: what tells the alias from others in the Sid, by its digest. Default: - its name
+        in_sid: a text that distinguishes the alias in the Sid, by its digest. Default: - its name
         sessions_only: whether to allow it only with the encryption context of a session.
     """
     conditions = of_session_key(alias_name, sessions_only=sessions_only)
@@ -180,8 +182,8 @@ def decrypt(
 def of_session_key(alias_name: str | None, *, sessions_only: bool) -> dict[str, dict[str, str]]:
     """Return the conditions of a grant on the key of sessions, which may be none.
 
-    Agent and service give KMS an encryption context with the session's id whenever they use the
-    key. The value differs from session to session, so the condition asks only that there is one.
+    The agent and the service use the key with an encryption context that has the session's id. The
+    id differs from session to session, so the condition only requires that there is one.
 
     Args:
         alias_name: `alias/NAME`, if only the key with that alias is meant.
@@ -194,17 +196,17 @@ def of_session_key(alias_name: str | None, *, sessions_only: bool) -> dict[str, 
 
 
 def having_alias(alias_name: str | None) -> dict[str, dict[str, str]]:
-    """Return the condition that only the key with this alias meets; none without an alias."""
+    """Return the condition that only the key with this alias meets; empty without an alias."""
     if alias_name is None:
         return {}
     return {"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias_name}}
 
 
 ALIAS: Final = "alias/"
-"""How the name of an alias begins, and the resource in its ARN."""
+"""The prefix of the name of an alias, and of the resource in its ARN."""
 
 AWS_MANAGED_ALIAS: Final = "alias/aws/"
-"""How the alias of an AWS managed key begins, which only its own service may use."""
+"""The prefix of the alias of an AWS managed key, which only its own service may use."""
 
 
 def is_aws_managed(arn: str) -> bool:
@@ -213,11 +215,11 @@ def is_aws_managed(arn: str) -> bool:
 
 
 def key_of_alias(arn: str) -> tuple[str, str | None]:
-    """Return the resource by which a policy reaches a key, and the alias that the key must have.
+    """Return the resource with which a policy names a key, and the alias that the key must have.
 
-    IAM knows a key by its ARN alone, and a statement on an alias's ARN grants nothing. For an alias
-    the resource is all keys of its account and region, and a condition narrows them to the key that
-    has the alias.
+    IAM identifies a key only by its ARN, so a statement on the ARN of an alias grants nothing. For
+    an alias, the resource is all keys of its account and region, and a condition restricts it to
+    the key with the alias.
     https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html
 
     Args:
@@ -233,7 +235,7 @@ def key_in_arn(key_id: str) -> str:
 
 
 def digest(text: str) -> str:
-    """Return the eight hexadecimal digits that tell one text from another in a Sid or an id."""
+    """Return eight hexadecimal digits that distinguish a text in a Sid or an id."""
     import hashlib  # noqa: PLC0415 - it loads OpenSSL, and most policies need none
 
     return hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -249,12 +251,12 @@ def needed(
     check_log_encryption: bool,
     bucket_of_other_account: bool = False,
 ) -> Iterator[NeededStatement]:
-    """Yield every statement but those for the keys of the sessions, which `decrypt` makes.
+    """Yield all statements except those for session keys, which `decrypt` makes.
 
     Args:
         bucket_arn: the bucket for session logs, if there is one.
-        bucket_key: the ARN of the key that the bucket encrypts with, and the name of its alias
-            if it is given by one.
+        bucket_key: the ARN of the key that encrypts the bucket, and the name of its alias if the
+            key is given by an alias.
         prefix: that of the logs in the bucket, as `joined` gives it.
         group_arn: the log group for session logs, without a `:*` at its end.
         allow_registration: whether the role may register its instance.

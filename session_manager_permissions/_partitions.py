@@ -22,7 +22,7 @@ _PARTITIONS: Final = {
     "-isoe": Partition("aws-iso-e", "cloud.adc-e.uk"),
     "-isof": Partition("aws-iso-f", "csp.hci.ic.gov"),
 }
-"""The partitions other than `aws`, by the part of a region's name that tells them.
+"""The partitions other than `aws`, by the part of a region's name that identifies them.
 
 https://docs.aws.amazon.com/general/latest/gr/rande.html
 """

@@ -1,6 +1,6 @@
-"""Match the patterns of IAM policies, as far as a policy is known. Knows nothing of CDK.
+"""Match the patterns of IAM policies, as far as a policy is known. Independent of CDK.
 
-An answer is True, False, or None where only the deployment or the request decides.
+An answer is True, False, or None if only the deployment or the request decides.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
 """
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 UNKNOWN: Final = "\0"
 """In a text, stands for a part that is only known at deployment."""
 MARKS: Final = 0xE000
-"""The first of the characters that stand for such a part in texts that are compared.
+"""The first of the characters that stand for unknown parts in texts that are compared.
 
-Equal parts have the same characters.
+Equal parts have the same character.
 """
 ARN_PART: Final = "+"
-"""In the form of a text, such as an ARN: any characters but colons and slashes."""
+"""In a form, such as the form of an ARN, stands for characters other than colons and slashes."""
 
 
 def matches(pattern: str, asked: str) -> bool | None:
@@ -36,14 +36,14 @@ def has_marks(text: str) -> bool:
 
 
 def widest(pattern: str) -> str:
-    """Return the pattern with a wildcard for each part that the deployment or request decides."""
+    """Return the pattern with a wildcard for each part that is not known yet."""
     return "*".join(split_at(pattern.replace(UNKNOWN, "*"), "${", "}")[::2])
 
 
 def may_match(pattern: str, form: str) -> bool:
-    """Tell whether the pattern matches some text of a form, such as one of the ARNs of instances.
+    """Tell whether the pattern matches any text of a form, such as the ARN of any instance.
 
-    Walks through both texts at once; `*` and `ARN_PART` may each match any number of characters.
+    Reads both texts in parallel. `*` and `ARN_PART` may each match any number of characters.
     """
     pattern = widest(pattern)
     done, left = set(), [(0, 0)]
@@ -67,9 +67,9 @@ def may_match(pattern: str, form: str) -> bool:
 
 
 def split_at(text: str, opens: str, closes: str) -> list[str]:
-    """Split a text at what stands between two marks, which is every second entry.
+    """Split a text at the parts between two marks. Every second entry is such a part.
 
-    Takes one pass, however often a mark opens that none closes.
+    It takes one pass, even if many opening marks have no closing mark.
     """
     first, *others = text.split(opens)
     parts, between = [], [first]
@@ -96,5 +96,5 @@ def all_hold(*facts: bool | None) -> bool | None:
 
 
 def as_list(value: object) -> list[Any]:
-    """Return `value` as a list, as an element of a policy may have one entry without a list."""
+    """Return `value` as a list, as a policy element with one entry need not be a list."""
     return value if isinstance(value, list) else [value]

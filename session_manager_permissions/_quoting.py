@@ -1,7 +1,7 @@
-"""Writes texts that others chose for a terminal, a shell and Python. Knows nothing of CDK.
+"""Writes untrusted texts for a terminal, a shell and Python. Independent of CDK.
 
-Tags, names, documents and templates have any text that their owner likes. What shows such a text,
-or puts it into a line to paste, does so by one of these functions.
+Tags, names, documents and templates may contain any text. Code that shows such a text, or puts it
+into a line to paste, uses these functions.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 COLUMNS: Final = 80
 """The width of a terminal that reports 0 columns, as some do, or none."""
 _OBEYED: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""The categories of Unicode whose characters a terminal obeys or hides: control and format
-characters, those that change the direction of text among them, halves of characters, and the
-separators of lines and paragraphs."""
+"""The Unicode categories whose characters a terminal interprets or hides: control and format
+characters, including those that change the direction of text, surrogates, and the separators of
+lines and paragraphs."""
 _PLAIN: Final = re.compile(r"[\w./:=-]+", re.ASCII)
-"""A word that each shell takes as it is."""
+"""Matches a word that no shell changes."""
 _QUOTED: Final = re.compile(r"[\w./:=,@+{}\[\]-]+", re.ASCII)
-"""A word that each shell takes in double quotes. Without them a comma makes a list in PowerShell,
-where `@` begins a variable, and brackets name files. cmd knows no single quotes."""
+"""Matches a word that no shell changes in double quotes. Without quotes, a comma makes a list in
+PowerShell, `@` begins a variable there, and brackets match files. cmd has no single quotes."""
 
 
 def shown(text: str) -> str:
-    """Write a text in one line, with an escape for what a terminal or a browser would obey."""
+    """Write a text in one line. Escape characters that a terminal or a browser would interpret."""
     if text.isprintable():
         return text
     return "".join(_escaped(one) if unicodedata.category(one) in _OBEYED else one for one in text)
@@ -43,7 +43,7 @@ def _escaped(character: str) -> str:
 
 
 def plainly(text: str, style: str = "") -> Text:
-    """Make a text in which rich takes brackets and colons, as in ARNs, literally."""
+    """Make a text in which rich does not interpret brackets and colons, such as those of ARNs."""
     from rich.text import Text  # noqa: PLC0415 # of an extra
 
     return Text(text, style, overflow="fold")
@@ -72,26 +72,26 @@ def fitting(value: str, fault: Callable[[str], str | None], placeholder: str) ->
 
     Args:
         value: the value.
-        fault: says what keeps the value from being one of its kind, as `_limits.ROLE.fault` does.
-        placeholder: the word to write in place of a value with a fault, or of one that the command
-            would take for an option. The message around the command has to show the value itself.
+        fault: says why the value is not valid, as `_limits.ROLE.fault` does.
+        placeholder: the word to write in place of a value that is not valid, or that the command
+            would take for an option. The message around the command must show the value itself.
     """
     return placeholder if value.startswith("-") or fault(value) else value
 
 
 def word(text: str) -> str:
-    """Write a text as one word of a command: of any shell, if it has no space or the like."""
+    """Write a text as one word of a command. Without special characters, it suits any shell."""
     if _PLAIN.fullmatch(text):
         return text
     return f'"{text}"' if _QUOTED.fullmatch(text) else shlex.quote(text)
 
 
 def in_shell(value: str, fault: Callable[[str], str | None], placeholder: str) -> str:
-    """Write a value as one word of a command, or a placeholder as `fitting` has it."""
+    """Write a value, or the placeholder that `fitting` returns, as one word of a command."""
     return word(fitting(value, fault, placeholder))
 
 
 def in_python(value: str) -> str:
-    """Write a value as a literal of Python, in double quotes unless it has quotes itself."""
+    """Write a value as a Python literal, in double quotes unless it contains quotes."""
     written = repr(value)
     return written if {"'", '"'} & {*value} else f'"{written[1:-1]}"'

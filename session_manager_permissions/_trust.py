@@ -1,7 +1,7 @@
-"""Tell whether the trust policy of a role lets an AWS service assume it. Knows nothing of CDK.
+"""Tell whether the trust policy of a role lets an AWS service assume it. Independent of CDK.
 
-The readiness check asks about the documents of templates, and the command about those of the live
-account.
+The readiness check uses it for trust policies in templates, and the command for trust policies of
+the live account.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
 """
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 EC2: Final = "ec2.amazonaws.com"
 """The service that assumes the role of an instance profile."""
 SYSTEMS_MANAGER: Final = "ssm.amazonaws.com"
-"""The service that assumes the role of a hybrid node, and of Default Host Management."""
+"""The service that assumes the role of a hybrid node, or of Default Host Management."""
 
 _SUFFIXES: Final = (
     *("amazonaws.com", "amazonaws.com.cn", "c2s.ic.gov", "sc2s.sgov.gov"),
     "${AWS::URLSuffix}",
 )
-"""How the name of a service may end.
+"""The suffixes that the name of a service may have.
 
 https://github.com/aws/aws-cdk/blob/main/packages/aws-cdk-lib/region-info/lib/default.ts
 """
@@ -39,11 +39,11 @@ class Trust(NamedTuple):
     why: str
     """A clause, without a full stop."""
     by_deny: bool = False
-    """Whether a Deny says no, which no Allow overrides."""
+    """Whether a Deny is the reason, which no Allow overrides."""
 
 
 def ec2_in(partition: str) -> str:
-    """Return how trust policies of a partition name EC2.
+    """Return the name of EC2 in the trust policies of a partition.
 
     https://docs.amazonaws.cn/en_us/aws/latest/userguide/iam.html
     """
@@ -53,12 +53,12 @@ def ec2_in(partition: str) -> str:
 def trust(document: object, service: str, context: RequestContext = NO_CONTEXT) -> Trust:
     """Tell whether a trust policy lets a service assume its role.
 
-    A statement with a condition, and a part that can't be read, leave the answer unknown unless
-    another statement decides. A matching `Deny` overrides every `Allow`.
+    If a statement has a condition, or a part can't be read, the answer is unknown, unless another
+    statement decides. A matching `Deny` overrides every `Allow`.
 
     Args:
-        document: the policy, `AssumeRolePolicyDocument`. A text in it may have a NUL character in
-            place of what only the deployment knows.
+        document: the policy, `AssumeRolePolicyDocument`. In its texts, a NUL character stands for a
+            part that only the deployment knows.
         service: `EC2` or `SYSTEMS_MANAGER`. The name with the suffix of another partition, or with
             `${AWS::URLSuffix}`, is the same service.
         context: what is known of the condition keys of its call. Default: - nothing
@@ -96,7 +96,7 @@ def _is_about(service: str, statement: Mapping[str, Any]) -> bool | None:
 
 
 def _is_named(principal: object, service: str) -> bool | None:
-    """Tell whether a `Principal` names the service; None for `*`, which may include it."""
+    """Tell whether a `Principal` names the service; None for `*`, which may include services."""
     of_services = (_is_service(name, service) for name in principals(principal, "Service"))
     everybody = (None for name in principals(principal, "AWS") if name == "*")
     return any_matches((*of_services, *everybody))

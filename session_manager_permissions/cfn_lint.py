@@ -1,8 +1,8 @@
 """The rules of the check for cfn-lint: `cfn-lint -a session_manager_permissions.cfn_lint FILE`.
 
-The output of CDK is read as a whole, whichever of its templates cfn-lint looks at. Any other
-template is read by itself, with those that it nests; what these lack is reported on the resource
-that deploys them. cfn-lint itself is no dependency of this package.
+A CDK app is read as a whole, whichever of its templates cfn-lint checks. Any other template is read
+alone, with the templates that it nests. A finding in a nested template is reported on the resource
+that deploys it. cfn-lint is not a dependency of this package.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ for _name, _id in IDS.items():
 _Match = tuple[str, list[str], str]
 
 
-@lru_cache(maxsize=1)  # each of the rules is asked about one template before the next comes
+@lru_cache(maxsize=1)  # cfn-lint calls all rules for one template before the next template
 def _found(cfn: Template) -> list[_Match]:
     path = Path(cfn.filename or "")
     if path.is_file():
@@ -98,7 +98,7 @@ def _found(cfn: Template) -> list[_Match]:
 
 
 def _matches(path: Path) -> Iterator[_Match]:
-    """Yield what is found in a template: the rule, the place, and the message."""
+    """Yield the findings in a template: the rule, the place, and the message."""
     try:
         app, findings = _app(path)
     except CannotRead:
@@ -119,7 +119,7 @@ def _matches(path: Path) -> Iterator[_Match]:
 
 
 def _app(path: Path) -> tuple[App, list[Finding]]:
-    """Judge the app that a template belongs to; without one, the template by itself."""
+    """Judge the app that a template belongs to; without an app, judge the template alone."""
     # a stage is in a folder within that of its app
     folders = [*takewhile(lambda one: (one / "manifest.json").is_file(), path.resolve().parents)]
     if folders:

@@ -1,4 +1,4 @@
-"""`SessionManagerAccess`: the mixin for instance profiles and node groups that exist already."""
+"""`SessionManagerAccess`: the mixin for instance profiles and node groups that already exist."""
 
 from __future__ import annotations
 
@@ -30,23 +30,24 @@ class SessionManagerAccess:
     """Session Manager on the instance profiles and node groups that this mixin is applied to.
 
     `profile.with_(SessionManagerAccess())` covers a profile, and `instance.with_(…)` the profile of
-    an `ec2.Instance`. `cdk.Mixins.of(app).apply(…)` covers all that is below `app` at that moment,
-    in stages too; a `cdk.ConstructSelector` narrows that down. For what is made later, use
-    `SessionManagerFleet`.
+    an `ec2.Instance`. `cdk.Mixins.of(app).apply(…)` covers all compute that is below `app` at that
+    moment, also in stages; a `cdk.ConstructSelector` restricts it. For compute that is made later,
+    use `SessionManagerFleet`.
 
     The mixin supports instance profiles and managed node groups of EKS: L1, those of `CfnInclude`,
     L2, and profiles that are looked up or imported with their role. Applied to a construct without
     one of these, it changes nothing; `cdk.Mixins.of(…).require_any()` makes that an error.
 
-    In each stack the roles get one inline policy, that of `SessionManagerPermissions` with the same
-    options. It is in a construct `SessionManagerAccess` below the stack. For compute on a
-    condition, a policy on the same condition is made.
+    The roles of each stack get one inline policy, with the statements that
+    `SessionManagerPermissions` makes for the same options. The policy is in a construct
+    `SessionManagerAccess` below the stack. Compute on a condition gets a policy on the same
+    condition.
 
-    If a mixin with the same options is applied again, nothing changes. A mixin with other
-    options adds a policy: the role may then do what either policy allows.
+    Applying a mixin with the same options again changes nothing. A mixin with other options adds a
+    policy: the role may then do what either policy allows.
 
-    A role that can't be changed is refused with the message of `SessionManagerPermissions`. CDK
-    calls a mixin from JavaScript, so `with_` and `apply` raise each error as a `RuntimeError`.
+    The mixin refuses a role that can't be changed, with the message of `SessionManagerPermissions`.
+    CDK calls a mixin from JavaScript, so `with_` and `apply` raise each error as a `RuntimeError`.
 
     https://docs.aws.amazon.com/cdk/v2/guide/mixins.html
     """
@@ -70,20 +71,20 @@ class SessionManagerAccess:
                 imported or L1.
                 Default: - none: session data is not encrypted with a KMS key.
             allow_registration: whether the role may register its instance with Systems Manager.
-                Default: - False: it registers by another policy, or under Default Host Management.
+                Default: - False: another policy allows it, or Default Host Management is used.
             log_bucket: the S3 bucket for session logs: owned, imported or L1.
                 Default: - none: no logs in S3.
             log_prefix: the key prefix of the session logs in `log_bucket`.
                 Default: - the top of the bucket.
             log_group: the CloudWatch log group for session logs: owned, imported or L1.
                 Default: - none: no logs in CloudWatch Logs.
-            check_log_encryption: whether the role may read how the log bucket encrypts.
+            check_log_encryption: whether the role may read how the log bucket is encrypted.
                 Default: - True; with `preferences`, True only if they have a log bucket.
             preferences: the Session document that sessions are started with, which decides the key,
                 the bucket, the prefix and the log group.
                 Default: - none: each option is given separately.
             decrypt_sessions_only: whether the role may use the key for session data only.
-                Default: - False: it may decrypt everything that the key has encrypted.
+                Default: - False: the role may decrypt everything that the key has encrypted.
 
         Raises:
             TypeError: an option of the wrong type.
@@ -99,7 +100,7 @@ class SessionManagerAccess:
             preferences=preferences,
             decrypt_sessions_only=decrypt_sessions_only,
         )
-        # Raises what is wrong with the options now, and not where the mixin is applied.
+        # Raises the errors of the options now, and not when the mixin is applied.
         statements_by_sid(self._options, self._key, None)
 
     def supports(self, construct: IConstruct) -> bool:
@@ -119,7 +120,7 @@ class SessionManagerAccess:
             construct: an instance profile or a managed node group of EKS.
 
         Raises:
-            TypeError: it is neither, or CDK does not know what role it has.
+            TypeError: `construct` is neither, or CDK does not know its role.
             ValueError: its role is not known, or can't be changed from its stack.
         """
         if not self.supports(construct):
@@ -133,7 +134,7 @@ class SessionManagerAccess:
         self._policy_for(cdk.Stack.of(compute), condition).attach_to_compute(compute)
 
     def _policy_for(self, stack: cdk.Stack, condition: cdk.CfnCondition | None) -> _StackAccess:
-        """Return the policy of a stack with these options, and make it the first time."""
+        """Return the policy of a stack for these options; make it on the first call."""
         construct_id = "SessionManagerAccess"
         if condition is not None:
             construct_id += f"If{stack.resolve(condition.logical_id)}"
@@ -165,7 +166,7 @@ class _StackAccess(SessionManagerPermissions):
             cast("iam.CfnPolicy", self.policy.node.default_child).cfn_options.condition = condition
 
     def has(self, options: SessionManagerOptions) -> bool:
-        """Tell whether the policy is that of these options.
+        """Tell whether the policy was made for these options.
 
         jsii gives a new object each time for a construct that CDK made, such as a bucket's key.
         """
@@ -178,10 +179,10 @@ class _StackAccess(SessionManagerPermissions):
 
 
 def _resource(construct: IConstruct) -> IConstruct:
-    """Return the L1 of a profile or a node group; an imported profile, which has none, as it is.
+    """Return the L1 of a profile or a node group; an imported profile has no L1, and is returned.
 
     Raises:
-        ValueError: it is a node group that was imported, and so without its role.
+        ValueError: the node group was imported, so its role is not known.
     """
     if isinstance(construct, cdk.CfnResource):
         return construct
@@ -195,7 +196,7 @@ def _resource(construct: IConstruct) -> IConstruct:
 
 
 def _has(construct: IConstruct, reference: str) -> bool:
-    """Tell whether the construct has a reference, by which CDK tells L1, L2 and imports alike."""
+    """Tell whether the construct has a reference, which an L1, an L2 and an import all have."""
     try:
         return hasattr(type(construct), reference) or hasattr(construct, reference)
     except RuntimeError:  # a node group that is imported has one that can't be read

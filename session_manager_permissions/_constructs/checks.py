@@ -1,4 +1,4 @@
-"""Refuse arguments that Python, CDK and CloudFormation would accept without a word."""
+"""Refuse wrong arguments that Python, CDK and CloudFormation would silently accept."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ def refuse_wrong_type(argument: str, value: object, expected: type) -> None:
     """Refuse a value of another type.
 
     Raises:
-        TypeError: `value` is no `expected`.
+        TypeError: `value` has another type.
     """
     if not isinstance(value, expected):
         raise TypeError(f"{argument} must be a {expected.__name__}, got {described(value)}")
 
 
 def refuse_no_sequence(argument: str, values: object, what: str) -> None:
-    """Refuse what is no sequence: a string has characters, and a generator can be read only once.
+    """Refuse a value that is not a sequence, such as a generator, and also refuse a string.
 
     Raises:
-        TypeError: `values` is no sequence, or a string.
+        TypeError: `values` is not a sequence, or is a string.
     """
     if not isinstance(values, Sequence) or isinstance(values, (str, bytes)):
         raise TypeError(f"{argument} must be {what}, got {described(values)}: give a list")
@@ -36,8 +36,8 @@ def refuse_wrong_text(argument: str, text: str) -> None:
     """Refuse half of a surrogate pair, which CDK puts into a template as another character.
 
     Raises:
-        TypeError: `text` is no string.
-        ValueError: it has half of a surrogate pair.
+        TypeError: `text` is not a string.
+        ValueError: `text` has half of a surrogate pair.
     """
     refuse_wrong_type(argument, text, str)
     if re.search(r"[\ud800-\udfff]", text):

@@ -1,4 +1,4 @@
-"""`SessionManagerEndpoints`: the VPC endpoints that lead from a private subnet to the services."""
+"""`SessionManagerEndpoints`: the VPC endpoints for subnets without internet access."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _Connectable(Protocol):
 
 @jsii.implements(_Connectable)
 class SessionManagerEndpoints(Construct):
-    """The VPC endpoints that Session Manager needs where a subnet has no way to the internet.
+    """The VPC endpoints that Session Manager needs for a subnet without internet access.
 
     | endpoint | type | made | what the agent uses it for |
     |---|---|---|---|
@@ -63,8 +63,8 @@ class SessionManagerEndpoints(Construct):
     the hour for each Availability Zone, and for the data that it processes. A gateway endpoint is
     free of charge.
 
-    An endpoint that the app has defined for the VPC before is used, and not made again. CDK knows
-    nothing of endpoints outside the app.
+    If the app has already defined an endpoint for the VPC, this construct uses it and makes no
+    second one. It can't see endpoints that are not in the app.
 
     Other constructs can depend on this one: `instance.instance.node.add_dependency(endpoints)`
     keeps an `ec2.Instance` from booting before it can reach Session Manager.
@@ -228,12 +228,12 @@ class SessionManagerEndpoints(Construct):
                 "session-manager-permissions:endpoint-not-certain",
                 f"it is known only at deployment whether the endpoint "
                 f"{endpoint.resource.node.path!r} of {endpoint.service} exists and has private "
-                "DNS, and no second endpoint is made beside it: define it without a condition and "
-                "with private DNS, or instances may not reach Session Manager",
+                "DNS, and SessionManagerEndpoints makes no second one: define it without a "
+                "condition and with private DNS, or instances may not reach Session Manager",
             )
 
     def _find_clashes(self) -> list[str]:
-        """Find endpoints that were defined later: a VPC takes one of each service."""
+        """Find endpoints that the app defined later, as a VPC can have only one of each service."""
         found = [*_endpoints_of(self._vpc, self, self.node.root.node.find_all())]
         paths = {f"{endpoint.node.path}/Resource" for endpoint in self._made}
         own = {one.service: one for one in found if one.resource.node.path in paths}
@@ -243,18 +243,18 @@ class SessionManagerEndpoints(Construct):
             return []  # until the CLI has looked them up, all VPCs look the same
         return [
             f"the endpoint {one.resource.node.path!r} of {one.service} is defined after this "
-            "SessionManagerEndpoints, which has made one of the service already, so the deployment "
-            "would fail: make SessionManagerEndpoints after this endpoint, which it then uses"
+            "SessionManagerEndpoints, which has already made another one, so the deployment would "
+            "fail: make SessionManagerEndpoints after this endpoint, which it then uses"
             for one in clashes
         ]
 
 
 def _refuse_wrong(vpc: object, security_groups: object, endpoint_policy: object) -> None:
-    """Refuse what is no VPC or no security group, and any policy but `"account"`.
+    """Refuse arguments that are not a VPC or security groups, and policies other than `"account"`.
 
     Raises:
-        TypeError: `vpc` is no VPC, or `security_groups` is no sequence of security groups.
-        ValueError: another policy.
+        TypeError: `vpc` is not a VPC, or `security_groups` is not a sequence of security groups.
+        ValueError: `endpoint_policy` is not `"account"`.
     """
     if not hasattr(vpc, "select_subnets"):
         raise TypeError(
@@ -272,14 +272,14 @@ def _refuse_wrong(vpc: object, security_groups: object, endpoint_policy: object)
                 )
     if endpoint_policy not in (None, "account"):
         raise ValueError(
-            f"endpoint_policy is {described(endpoint_policy)}: give 'account' to admit only "
-            "principals of the stack's account, or None; for a policy of your own make the "
+            f"endpoint_policy is {described(endpoint_policy)}: give 'account' to allow only "
+            "principals of the stack's account, or None; for a policy of your own, make the "
             "endpoint first, with vpc.add_interface_endpoint()"
         )
 
 
 _UNKNOWN_TABLES: Final = "*"
-"""Stands for route tables that are known at deployment only."""
+"""Stands for route tables that are known only at deployment."""
 
 
 class _DefinedEndpoint(NamedTuple):
@@ -291,7 +291,7 @@ class _DefinedEndpoint(NamedTuple):
     may_serve_names: bool
     """Whether it is an interface endpoint whose private DNS is not known to be off."""
     is_certain: bool
-    """Whether it certainly exists, and with private DNS or in known route tables."""
+    """Whether it certainly exists, with private DNS or in known route tables."""
     routes: frozenset[str]
     """The route tables of a gateway endpoint."""
 
@@ -305,7 +305,7 @@ class _DefinedEndpoint(NamedTuple):
 def _endpoints_of(
     vpc: ec2.IVpc, construct: Construct, nodes: list[IConstruct]
 ) -> Iterator[_DefinedEndpoint]:
-    """Yield the endpoints that the app has defined for the VPC, out of its constructs."""
+    """Yield the endpoints that the app has defined for the VPC."""
     for node in _parts_of(vpc, construct, nodes, cdk.aws_ec2.CfnVPCEndpoint):
         name = resolved(node.service_name or "", node.stack)
         service = "" if node.service_region else without_tokens(name).rpartition(".")[2]
@@ -325,7 +325,7 @@ def _endpoints_of(
 def _parts_of(
     vpc: ec2.IVpc, construct: Construct, nodes: list[IConstruct], type_: type[_Part]
 ) -> Iterator[_Part]:
-    """Yield the constructs of an L1 type that name the VPC as the one that they are part of."""
+    """Yield the constructs of an L1 type that belong to the VPC."""
     vpc_id = _identity(vpc.vpc_id, construct)
     for node in nodes:
         if isinstance(node, type_) and _identity(node.vpc_id, node) == vpc_id:
@@ -336,7 +336,7 @@ def _routes(gateway: ec2.CfnVPCEndpoint) -> frozenset[str]:
     """Return the identities of the route tables of a gateway endpoint."""
     try:
         tables = gateway.route_table_ids or ()
-    except RuntimeError:  # `CfnInclude` keeps a `Ref` to a list parameter as no list
+    except RuntimeError:  # `CfnInclude` does not turn a `Ref` to a list parameter into a list
         return frozenset([_UNKNOWN_TABLES])
     return frozenset(
         _UNKNOWN_TABLES if table.startswith("#{") else _identity(table, gateway) for table in tables
@@ -344,7 +344,7 @@ def _routes(gateway: ec2.CfnVPCEndpoint) -> frozenset[str]:
 
 
 def _groups_of(endpoints: list[_DefinedEndpoint]) -> Iterator[ec2.ISecurityGroup]:
-    """Yield the security groups of endpoints, as far as CDK knows them: not those of an L1."""
+    """Yield the security groups of L2 endpoints, as CDK does not know those of an L1."""
     for endpoint in endpoints:
         holder = endpoint.resource.node.scope
         if isinstance(holder, cdk.aws_ec2.InterfaceVpcEndpoint):
@@ -354,8 +354,8 @@ def _groups_of(endpoints: list[_DefinedEndpoint]) -> Iterator[ec2.ISecurityGroup
 def _identity(resource_id: str, construct: IConstruct) -> str:
     """Return a text that is equal for two ids of the same VPC or route table.
 
-    The ids may be given literally, by a reference, or by the logical id in another construct. What
-    only the deployment knows, such as an export, differs from environment to environment.
+    An id may be a literal, a reference, or a logical id in another construct. A value that only the
+    deployment knows, such as an export, differs from environment to environment.
     """
     if not is_token(resource_id) and not resource_id.startswith(DYNAMIC_REFERENCE):
         return resource_id
@@ -402,9 +402,9 @@ def _group_for_vpc(scope: Construct, vpc: ec2.IVpc, nodes: list[IConstruct]) -> 
 
 
 def _of_account(account: str) -> iam.PolicyStatement:
-    """Allow everything to the principals of the account.
+    """Return a statement that allows all actions to the principals of the account.
 
-    The account is in a condition, as a gateway endpoint accepts only the principal `*`.
+    The account is in a condition, as the policy of a gateway endpoint must have the principal `*`.
     https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-access.html
     """
     return iam.PolicyStatement(

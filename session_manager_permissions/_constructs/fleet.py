@@ -1,7 +1,7 @@
 """`SessionManagerFleet`: the construct that covers all compute below a scope.
 
-`fleet_tree` finds the compute and the stack that each is in. The fleet makes a policy for each of
-these stacks, and `fleet_roles` decides what roles it lists.
+`fleet_tree` finds the compute and its stacks. The fleet makes a policy for each of these stacks,
+and `fleet_roles` decides which roles the policy lists.
 """
 
 from __future__ import annotations
@@ -35,29 +35,31 @@ if TYPE_CHECKING:
 class SessionManagerFleet(Construct):
     """Session Manager for all compute below `scope`: one inline policy in each stack.
 
-    It covers every instance profile, whoever made it, before or after the fleet: L2, L1,
-    `CfnInclude`, and those that `ec2.Instance`, `AutoScalingGroup`, `LaunchTemplate`, ECS and EKS
-    capacity make. It also covers the role of every managed node group of EKS. In an app, it covers
-    the app's stacks; in a stage, those of the stage; in a stack, this stack and its nested stacks.
-    If another fleet is below, only that fleet covers the compute in its own scope.
+    The fleet covers every instance profile, made before or after the fleet: L2, L1, `CfnInclude`,
+    and the profiles that `ec2.Instance`, `AutoScalingGroup`, `LaunchTemplate`, ECS and EKS capacity
+    make. It also covers the role of every managed node group of EKS. In an app, it covers the app's
+    stacks; in a stage, the stacks of the stage; in a stack, this stack and its nested stacks. If
+    there is another fleet below `scope`, only that fleet covers the compute in its own scope.
 
-    A role that several profiles of a stack share is attached once. If the stack that makes the role
-    has such a profile, that stack attaches it. If not, each stack that uses the role attaches it,
-    so that each can be deployed and destroyed without the others.
+    A policy lists a role once, even if several profiles of the stack share it. If the stack that
+    makes the role has such a profile, only the policy of that stack lists the role. If not, the
+    policy of each stack that uses the role lists it, so that each stack can be deployed and
+    destroyed without the others.
 
-    CDK synthesizes a stage before the app that holds it, so each stage needs a fleet of its own. A
-    stage below `scope` that has none and is not excluded fails the synthesis.
+    CDK synthesizes a stage before the app that contains it, so each stage needs its own fleet. The
+    synthesis fails if a stage below `scope` has no fleet and is not excluded.
 
-    A role that must not change is never attached to: one that was imported with `mutable=False`,
-    comes from `without_policy_updates()`, belongs to another account, is service-linked, or is
-    reserved by AWS. The warning `session-manager-permissions:fleet-not-attached` on the stack names
-    it, and everything else that the fleet can't attach to. The warning
-    `session-manager-permissions:fleet-covers-nothing` says that a fleet finds nothing to cover, and
-    `session-manager-permissions:fleet-excludes-nothing` that no compute is below a construct that
-    is excluded.
+    The fleet never attaches the policy to a role that must not change. Such a role was imported
+    with `mutable=False`, comes from `without_policy_updates()`, belongs to another account, is
+    service-linked, or is reserved by AWS. The warning
+    `session-manager-permissions:fleet-not-attached` on the stack names each role and each resource
+    that the fleet can't cover. The warning `session-manager-permissions:fleet-covers-nothing` says
+    that the fleet finds no compute. The warning
+    `session-manager-permissions:fleet-excludes-nothing` says that no compute is below a construct
+    that is excluded.
 
-    No instance waits for the policy before it boots. Exclude an instance that needs the policy at
-    its first boot, and make it depend on a `SessionManagerPermissions` of its own.
+    Instances do not wait for the policy of a fleet before they boot. If an instance needs the
+    policy at its first boot, exclude it, and make it depend on its own `SessionManagerPermissions`.
     """
 
     def __init__(
@@ -81,29 +83,29 @@ class SessionManagerFleet(Construct):
         Args:
             scope: an app, a stage, a stack or any construct.
             construct_id: the construct's id, unique in `scope`.
-            exclude: constructs that are left alone, each with all that is below it; for a role,
-                give its instance profiles or node groups. Default: - none.
+            exclude: constructs that the fleet does not cover, each with everything below it; for a
+                role, give its instance profiles or node groups. Default: - none.
             strict: whether the synthesis fails if the fleet can't attach to a role, covers nothing,
-                or excludes something without effect.
+                or excludes a construct without effect.
                 Default: - False: a warning on the stack says so.
             encryption_key: the KMS key that encrypts session data, or an alias of it: owned,
                 imported or L1.
                 Default: - none: session data is not encrypted with a KMS key.
             allow_registration: whether the role may register its instance with Systems Manager.
-                Default: - False: it registers by another policy, or under Default Host Management.
+                Default: - False: another policy allows it, or Default Host Management is used.
             log_bucket: the S3 bucket for session logs: owned, imported or L1.
                 Default: - none: no logs in S3.
             log_prefix: the key prefix of the session logs in `log_bucket`.
                 Default: - the top of the bucket.
             log_group: the CloudWatch log group for session logs: owned, imported or L1.
                 Default: - none: no logs in CloudWatch Logs.
-            check_log_encryption: whether the role may read how the log bucket encrypts.
+            check_log_encryption: whether the role may read how the log bucket is encrypted.
                 Default: - True; with `preferences`, True only if they have a log bucket.
             preferences: the Session document that sessions are started with, which decides the key,
                 the bucket, the prefix and the log group.
                 Default: - none: each option is given separately.
             decrypt_sessions_only: whether the role may use the key for session data only.
-                Default: - False: it may decrypt everything that the key has encrypted.
+                Default: - False: the role may decrypt everything that the key has encrypted.
 
         Raises:
             TypeError: an argument of the wrong type.
@@ -121,7 +123,7 @@ class SessionManagerFleet(Construct):
             "decrypt_sessions_only": decrypt_sessions_only,
         }
         self._options, self._key = read_options(**options)
-        # Raises what is wrong with the options now, and not at synthesis.
+        # Raises the errors of the options now, and not at synthesis.
         statements_by_sid(self._options, self._key, None)
         refuse_no_sequence("exclude", exclude, "a sequence of constructs")
         self._excluded = list(exclude)
@@ -133,7 +135,7 @@ class SessionManagerFleet(Construct):
             for name, value in given.items()
             if value not in (None, False, []) or (name == "check_log_encryption" and value is False)
         }
-        """What a fix that adds `allow_registration` has to repeat."""
+        """The arguments that a fix with `allow_registration` must repeat."""
         refuse_wrong_text("construct_id", construct_id)
         super().__init__(scope, construct_id)
         self._scope = scope
@@ -143,13 +145,13 @@ class SessionManagerFleet(Construct):
         self._left_alone: list[str] = []
         self._left_by_earlier: list[list[str]] = []
         self._is_done = False
-        # An Aspect on the whole scope would be called for every construct, at a request each. This
-        # one is on the fleet alone, and what the fleet makes below itself is made during its call.
+        # CDK would call an Aspect on the whole scope for every construct, at one request each. This
+        # Aspect is only on the fleet, which makes its policies during the call.
         cdk.Aspects.of(self).add(AtSynthesis(self._cover))
         self.node.add_validation(AtSynthesis(self._find_errors))
 
     def _cover(self) -> None:
-        """Make the policies. CDK calls this once the user's code has made everything."""
+        """Make the policies. CDK calls this after the user's code has made everything."""
         if self._is_done:
             return
         self._is_done = True
@@ -179,20 +181,20 @@ class SessionManagerFleet(Construct):
 
     @cached_property
     def _by_path(self) -> dict[str, Found]:
-        """The compute below the scope. It is read only if needed, as a path costs two requests."""
+        """The compute below the scope, read only if needed, as each path costs two requests."""
         return {found.resource.node.path: found for found in self._compute}
 
     @cached_property
     def _holder_id(self) -> str:
-        """The id of the construct that holds the policy in any stack but the fleet's own."""
+        """The id of the construct that holds the policy in stacks other than the fleet's own."""
         own_path = self.node.path
         return f"{own_path.rpartition('/')[2]}{_needs.digest(own_path)}"
 
     def _policies(self, covered: list[Found], tree: Tree) -> list[FleetPolicy]:
         """Return a policy for each stack with compute, and then one for each condition of compute.
 
-        The policy of the stack that the fleet is in is made in the fleet. In any other stack it is
-        made in a construct whose id is the fleet's with a hash of the fleet's path.
+        In its own stack, the fleet makes the policy below itself. In another stack, it makes the
+        policy in a construct whose id is the fleet's id with a hash of the fleet's path.
         """
         plain: dict[cdk.Stack, FleetPolicy] = {}
         on_condition: dict[str, FleetPolicy] = {}
@@ -217,11 +219,11 @@ class SessionManagerFleet(Construct):
         return [*plain.values(), *on_condition.values()]
 
     def _leave_alone(self, nodes: list[IConstruct]) -> None:
-        """Note what this fleet leaves alone: the excluded, scopes of other fleets, and stages.
+        """Note what this fleet does not cover: exclusions, the scopes of other fleets, and stages.
 
         The fleet that is nearest to the compute covers it. Of two fleets with one scope, the first
-        covers all that it does not exclude. CDK has already synthesized the stages below, so each
-        must have a fleet of its own.
+        covers everything that it does not exclude. CDK has already synthesized the stages below, so
+        each stage must have its own fleet.
         """
         fleets = [node for node in nodes if isinstance(node, SessionManagerFleet)]
         scopes = {fleet: fleet._scope.node.path for fleet in fleets}
@@ -240,7 +242,7 @@ class SessionManagerFleet(Construct):
         self._left_alone += stages
 
     def _own_paths(self, paths: Iterable[str]) -> list[str]:
-        """Return the paths of the constructs that this fleet, and no other, is to cover."""
+        """Return the paths of the constructs that this fleet covers, and no other fleet."""
         return [
             path
             for path in paths
@@ -249,10 +251,10 @@ class SessionManagerFleet(Construct):
         ]
 
     def _find_errors(self) -> list[str]:
-        """Return the errors, once all Aspects have had their turns.
+        """Return the errors, after all Aspects have run.
 
-        Compute that was made after this fleet's turn is in no policy. One request tells the number
-        of resources. Only if there are more than before, they are told apart by their paths.
+        Compute that was made after this fleet's Aspect ran is in no policy. One request returns the
+        number of resources. Their paths are read only if there are more resources than before.
         """
         now = compute_below(self._scope)
         if len(now) == len(self._compute):
@@ -269,19 +271,19 @@ class SessionManagerFleet(Construct):
         return self._errors
 
     def _check_reach(self, policy: FleetPolicy) -> None:
-        """Warn of a key that the instances of the stack may not be able to use."""
+        """Warn if the instances of the stack may not be able to use the key."""
         stack, here = policy.stack, policy.environment
         if self._key is not None and not is_in_region(stack, self._key, here):
             way_out = "give that stack a fleet of its own with the key of that region"
             warn_of_no_key_in_region(stack, here.region, way_out)
 
     def _report_no_compute(self, tree: Tree) -> None:
-        """Warn on a stack that the CLI shows, as it shows no warning of an app or a stage.
+        """Warn on a stack, as the CLI does not show the warnings of an app or a stage.
 
         Without a stack there is nothing to deploy, and the CLI says so itself.
         """
         if tree.stacks and not self._own_paths(stack.node.path for stack in tree.stacks):
-            return  # each stack is excluded, or in the scope of another fleet, on purpose
+            return  # each stack is deliberately excluded, or in the scope of another fleet
         path = self._scope.node.path
         text = (
             f"SessionManagerFleet {self.node.path!r} covers nothing: there is no instance profile "
@@ -292,9 +294,9 @@ class SessionManagerFleet(Construct):
         self._report("session-manager-permissions:fleet-covers-nothing", text, near)
 
     def _report_idle_exclusions(self, tree: Tree) -> None:
-        """Report what is excluded without effect, as the fleet covers what it was to leave alone.
+        """Report exclusions without effect, as the fleet may then cover compute by mistake.
 
-        A stage is excluded for its own sake, as otherwise it needs a fleet.
+        An excluded stage is not reported, as a stage that is not excluded needs its own fleet.
         """
         for construct, excluded in zip(self._excluded, self._excluded_paths, strict=True):
             if isinstance(construct, cdk.Stage) or any(
@@ -311,14 +313,14 @@ class SessionManagerFleet(Construct):
             self._report("session-manager-permissions:fleet-excludes-nothing", text, near)
 
     def _stack_nearby(self, tree: Tree) -> cdk.Stack | None:
-        """Return the stack nearest to the fleet of those that are synthesized with it."""
+        """Return the stack nearest to the fleet, of the stacks that CDK synthesizes with it."""
         stage = _stage_path(self)
         nearest_first = (tree.home, *tree.stacks, *tree.in_app)
         stacks = (node for node in nearest_first if isinstance(node, cdk.Stack))
         return next((stack for stack in stacks if _stage_path(stack) == stage), None)
 
     def _report(self, warning: str, text: str, stack: cdk.Stack | None) -> None:
-        """Fail the synthesis where the fleet is strict; otherwise warn on the stack."""
+        """Fail the synthesis if the fleet is strict; otherwise warn on the stack."""
         if self._strict:
             self._errors.append(text)
         elif stack is not None:
@@ -332,7 +334,7 @@ def _stage_path(construct: IConstruct) -> str:
 
 
 def _refuse_wrong_exclusions(excluded: list[IConstruct]) -> None:
-    """Refuse what would exclude nothing."""
+    """Refuse values that would exclude nothing."""
     for construct in excluded:
         if not hasattr(construct, "node"):
             raise TypeError(

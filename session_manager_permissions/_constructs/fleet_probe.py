@@ -1,4 +1,4 @@
-"""Find out whether a role can get a fleet's policy, by trying in an app that is not synthesized."""
+"""Find out whether a role can get a fleet's policy, by trial in an app that is not synthesized."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Probe:
-    """Finds out which roles CDK attaches a policy to, by trying it as `attach_or_refuse` does."""
+    """Finds out which roles CDK attaches a policy to, by the same steps as `attach_or_refuse`."""
 
     environment: Environment
     """The account and the region of the policy's stack."""
@@ -44,11 +44,11 @@ class Probe:
         return cdk.Stack(cdk.App(auto_synth=False), "Probe", env=env)
 
     def to_try(self, names: Iterable[str]) -> set[str]:
-        """Return the names of the roles that `try_role_of` has to try one by one.
+        """Return the names of the roles that `try_role_of` must try one by one.
 
-        These have an import to which CDK might not attach the policy. One policy is attached to all
-        imports, and what it lists is read in one request. A name that it lists fewer times than
-        there are imports has an import that CDK can't attach it to.
+        CDK might not attach the policy to an import of such a role. One policy is attached to all
+        imports, and its list of roles is read in one request. If it lists a name fewer times than
+        there are imports, CDK can't attach the policy to one of the imports.
         """
         imported = [name for name in names if name in self.imports]
         if not imported:
@@ -72,7 +72,7 @@ class Probe:
         """Return the name of the compute's role, or a token of it; empty if CDK only reports on it.
 
         Raises:
-            TypeError: CDK does not know what role the compute has.
+            TypeError: CDK does not know the role of the compute.
             ValueError: the role is not known, or can't get the policy.
         """
         resource, name_or_arn = found.resource, name
@@ -96,7 +96,7 @@ class Probe:
     def _attach(self, target: roles.Target) -> None:
         if not target.name:
             return  # CDK always attaches a policy to an owned role of the account
-        # Each try has a new policy, as another import may have put the same name on the last one.
+        # Each try needs a new policy, as another import may have put the same name on the last one.
         roles.attach_or_refuse(iam.Policy(self._stack, self._next_id()), target, self._stack)
 
     def _imports_of(self, name: str, name_or_arn: str) -> list[iam.IRole]:
@@ -124,7 +124,7 @@ class Probe:
 
 
 def _is_refused_by_arn(imported: Imported) -> bool:
-    """Tell whether the ARN is that of a role that nobody may change, or of no role."""
+    """Tell whether the ARN is not a role's, or belongs to a role that nobody may change."""
     try:
         roles.refuse_by_arn(imported.arn, imported.role)
     except ValueError:

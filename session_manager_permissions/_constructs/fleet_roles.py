@@ -1,8 +1,8 @@
 """Find the roles that each policy of a fleet lists.
 
-Compute gives its role by a literal name, by a reference, or in another way. A name or a reference
-is listed as it is. Everything else, and each role that the app also imports, is tried first: see
-`fleet_probe`.
+Compute names its role by a literal name, by a reference, or in another way. A policy lists a name
+or a reference as it is. Any other role, and each role that the app also imports, is tried first:
+see `fleet_probe`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class FleetPolicy:
-    """One policy of a fleet: that of a stack, or of the stack's compute on one condition."""
+    """One policy of a fleet: for a stack, or for the stack's compute on one condition."""
 
     stack: cdk.Stack
     environment: Environment
@@ -47,7 +47,7 @@ class FleetPolicy:
     """The compute whose role can't get the policy, and why. All policies of a stack share it."""
 
     def on(self, condition: cdk.CfnCondition, path: str) -> FleetPolicy:
-        """Return a policy for compute on this condition, without which its roles may not exist."""
+        """Return a policy for compute on this condition, as its roles may depend on it too."""
         return replace(
             self,
             holder=Construct(self.holder, f"If{self.stack.resolve(condition.logical_id)}"),

@@ -1,7 +1,7 @@
 """Find the compute below the scope of a fleet, each with its stack, and the app's roles.
 
-Each call to CDK is a round trip to its Node.js process, so nothing here visits the constructs one
-by one. CDK gives the whole list in one call, and Python looks through that.
+Each call to CDK is a round trip to its Node.js process, so this module does not visit constructs
+one by one. CDK returns the whole list in one call, and Python searches it.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ class Tree:
         self.has_parameters = any(isinstance(node, cdk.CfnParameter) for node in self.in_app)
         self.has_conditions = any(isinstance(node, cdk.CfnCondition) for node in self.in_app)
         self.home = self.stacks[0] if isinstance(scope, cdk.Stack) else _stack_around(ancestors)
-        """The stack that the scope is in, or is; None of an app, and of what groups stacks."""
+        """The stack of the scope; None for an app, a stage, or a construct that groups stacks."""
 
     def resources(self, *types: str) -> list[Found]:
         """Return the resources of these types, each with its stack.
 
-        CDK selects what is below a stack in one call. That includes what is in stacks below this
-        one, which the outer stack then lists as well. Only where that is so, each resource is
-        asked for its `ref`, which tells it from others: the innermost stack has the last word.
+        CDK selects the resources below a stack in one call, including those of stacks below it. An
+        outer stack then lists the resources of inner stacks as well. Only in this case, each
+        resource is identified by its `ref`, and the innermost stack counts.
         """
         selector = cdk.ConstructSelector.resources_of_type(*types)
         scopes: list[tuple[cdk.Stack, IConstruct]] = [(stack, stack) for stack in self.stacks]
@@ -74,11 +74,11 @@ class Tree:
         return found
 
     def imported_roles(self, *, with_owned: bool) -> dict[str, list[Imported]]:
-        """Return the roles of the whole app that are no `iam.Role`, by their names.
+        """Return the roles of the whole app that are not an `iam.Role`, by their names.
 
-        They are imports, and views whose policies can't change (`without_policy_updates()`). A role
-        that the fleet's compute has may be imported in a stack that the fleet does not cover. An
-        `iam.LazyRole` is not asked for its ARN, as that would make the role.
+        They are imports, and immutable views (`without_policy_updates()`). A role of the fleet's
+        compute may be imported in a stack that the fleet does not cover. The ARN of an
+        `iam.LazyRole` is not read, as that would make the role.
 
         Args:
             with_owned: whether to add every `iam.Role`, which `iam.Role.customize_roles` turns
@@ -93,10 +93,10 @@ class Tree:
         return by_name
 
     def roles_given(self) -> Iterator[tuple[str, Imported]]:
-        """Yield the roles that the app's constructs were given, each with its name.
+        """Yield the roles that were passed to the app's constructs, each with its name.
 
-        Python does not see that a construct is a role if only code in JavaScript has made it and
-        passed it on, as a construct library may do. The construct that has the role says so.
+        If a construct library in JavaScript makes a role, Python does not see that the construct is
+        a role. The construct to which the role was passed shows it.
         """
         for node in self.in_app:
             if not isinstance(node, (cdk.CfnElement, iam.LazyRole)):

@@ -1,4 +1,4 @@
-"""Find the resource by which a policy names a KMS key, and refuse a key that can't be used."""
+"""Find the resource with which a policy names a KMS key, and refuse a key that can't be used."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class KeyResource(NamedTuple):
-    """The resource, and for an alias the condition, with which a policy reaches one KMS key."""
+    """The resource, and for an alias the condition, with which a policy names one KMS key."""
 
     resource: str
-    """The key's ARN; for an alias, the pattern of all keys of its account and region."""
+    """The key's ARN; for an alias, a pattern for all keys of its account and region."""
     alias_name: str | None = None
     """The alias that the key must have, `alias/NAME`."""
 
@@ -37,14 +37,14 @@ class SessionKey(NamedTuple):
     given: IKeyRef | IAliasRef
     """The key or the alias, as the user gave it."""
     reached: KeyResource
-    """What a policy names to reach it."""
+    """The resource with which a policy names it."""
 
 
 def session_key(key: IKeyRef | IAliasRef) -> SessionKey:
     """Read the sessions' key, given as a key or an alias: owned, imported or L1.
 
     Raises:
-        TypeError: `key` is no KMS key or alias.
+        TypeError: `key` is not a KMS key or alias.
         ValueError: a policy can't name it, or it is known that it can't decrypt session data.
     """
     arn, alias_name, target = _read(key)
@@ -61,7 +61,7 @@ def session_key(key: IKeyRef | IAliasRef) -> SessionKey:
 def session_key_id(key: IKeyRef | IAliasRef) -> str:
     """Return the key as a Session document names it: by its ARN, or by the ARN of its alias.
 
-    The ARN of an alias is used only if CDK does not know the key behind it. KMS takes both.
+    The ARN of an alias is used only if CDK does not know its key. KMS accepts both.
     """
     session_key(key)
     arn, _, target = _read(key)
@@ -87,7 +87,7 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
     """
     parts = tokens.parse_arn(arn)
     tokens.refuse_wildcards(argument, alias_name or (parts.resource if parts else arn))
-    if parts is None and tokens.without_tokens(arn) != arn:  # known at deployment only
+    if parts is None and tokens.without_tokens(arn) != arn:  # known only at deployment
         return KeyResource(resource=arn)
     if parts is not None and alias_name is None and parts.resource.startswith(_needs.ALIAS):
         alias_name = parts.resource
@@ -112,7 +112,7 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
 
 
 def _may_be(text: str, prefix: str, limit: _limits.Name) -> bool:
-    """Tell whether `text` is the prefix with a name, as far as the tokens in it let one tell."""
+    """Tell whether `text` may be the prefix with a name. A token in it may be any text."""
     name = text.removeprefix(prefix)
     return (name != text or tokens.without_tokens(name) != name) and tokens.is_name(name, limit)
 
@@ -120,7 +120,7 @@ def _may_be(text: str, prefix: str, limit: _limits.Name) -> bool:
 def is_in_region(scope: IConstruct, key: SessionKey, here: tokens.Environment) -> bool:
     """Tell whether the key may be in the region of a stack.
 
-    Warns on `scope` of a key of another account, as the key policy there must allow the role too.
+    For a key of another account, add a warning to `scope`, as its key policy must allow the role.
 
     Args:
         scope: the construct that gets the warning.
@@ -142,7 +142,7 @@ def is_in_region(scope: IConstruct, key: SessionKey, here: tokens.Environment) -
 
 
 def warn_of_no_key_in_region(scope: IConstruct, region: str | None, way_out: str) -> None:
-    """Warn that instances in a region can't decrypt without a key of that region."""
+    """Warn that instances in a region can't decrypt session data without a key in that region."""
     cdk.Annotations.of(scope).add_warning_v2(
         "session-manager-permissions:no-key-in-region",
         f"no encryption key is in {region}, the region of this stack: instances there can't "
@@ -185,7 +185,7 @@ def _read(key: IKeyRef | IAliasRef) -> tuple[str, str | None, IKeyRef | None]:
 
 
 def _read_reference(key: IKeyRef | IAliasRef) -> tuple[str, str | None, None]:
-    """Return the ARN and the alias name of what has a reference alone."""
+    """Return the ARN and the alias name of a construct that has only a reference."""
     if hasattr(key, "key_ref"):
         return key.key_ref.key_arn, None, None
     if hasattr(key, "alias_ref"):

@@ -1,4 +1,4 @@
-"""Find the resources by which a policy names the log bucket, its key and the log group."""
+"""Find the resources with which a policy names the log bucket, its key and the log group."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def bucket_arn(bucket: IBucketRef) -> str:
     """Return the bucket's ARN.
 
     Raises:
-        TypeError: `bucket` is no S3 bucket.
+        TypeError: `bucket` is not an S3 bucket.
         ValueError: its ARN is not a bucket's, or has a wildcard.
     """
     arn: str | None = getattr(bucket, "bucket_arn", None)
@@ -57,10 +57,10 @@ def bucket_name(bucket: IBucketRef) -> str:
 
 
 def bucket_key(bucket: IBucketRef) -> KeyResource | None:
-    """Return the KMS key that the bucket encrypts with, if CDK knows it.
+    """Return the KMS key that encrypts the bucket, if CDK knows it.
 
-    None also for the AWS managed key of S3, which everyone who may use the bucket may use. If CDK
-    knows only that there is a key, the bucket gets a warning.
+    Return None also for the AWS managed key of S3, which all users of the bucket may use. If CDK
+    knows only that there is a key, add a warning to the bucket.
     """
     key: IKey | None = getattr(bucket, "encryption_key", None)
     found = _l1_bucket_key(bucket) if key is None else any_key(_BUCKET_KEY, key)
@@ -110,7 +110,7 @@ def _default_encryption(bucket: IBucketRef) -> object:
 
 
 def is_encrypted_twice(bucket: IBucketRef) -> bool:
-    """Tell whether the bucket is known to encrypt with `aws:kms:dsse`, in two layers.
+    """Tell whether the bucket is known to encrypt in two layers, with `aws:kms:dsse`.
 
     The agent recognizes a bucket as encrypted only if its first rule has `aws:kms` or `AES256`:
     `IsBucketEncrypted`, amazon-ssm-agent/agent/s3util.
@@ -119,7 +119,7 @@ def is_encrypted_twice(bucket: IBucketRef) -> bool:
 
 
 def warn_if_encrypted_twice(bucket: IBucketRef) -> None:
-    """Warn of a bucket that the agent does not recognize as encrypted."""
+    """Warn that the agent does not recognize the bucket as encrypted."""
     if is_encrypted_twice(bucket):
         cdk.Annotations.of(bucket).add_warning_v2(
             "session-manager-permissions:log-bucket-dsse",
@@ -133,7 +133,7 @@ def group_arn(group: ILogGroupRef) -> str:
     """Return the log group's ARN, without a `:*` at its end.
 
     Raises:
-        TypeError: `group` is no log group.
+        TypeError: `group` is not a log group.
         ValueError: its ARN is not a log group's, or has a wildcard.
     """
     # The ARN of these is a token with the `:*`.
@@ -184,8 +184,8 @@ def normal_prefix(log_prefix: str | None, bucket: object) -> str:
     """Return the prefix as the agent joins it; empty if none is given.
 
     Raises:
-        TypeError: it is no string.
-        ValueError: no log can have it, a policy can't name it, or there is no bucket.
+        TypeError: the prefix is not a string.
+        ValueError: no log can have the prefix, a policy can't name it, or there is no bucket.
     """
     if log_prefix is None:
         return ""

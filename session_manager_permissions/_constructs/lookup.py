@@ -1,4 +1,4 @@
-"""`lookup_instance_profile`: an existing instance profile with its role, by its name alone."""
+"""`lookup_instance_profile`: find an existing instance profile, and its role, by name."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 def lookup_instance_profile(
     scope: Construct, construct_id: str, *, instance_profile_name: str
 ) -> iam.IInstanceProfile:
-    """Return the instance profile of this name in the stack's account, with its role.
+    """Return the instance profile with this name in the stack's account, with its role.
 
-    No function of CloudFormation returns the role of a profile. The CDK CLI asks the account at
-    synthesis, by the Cloud Control API, for which it needs the permissions
-    `cloudformation:GetResource` and `iam:GetInstanceProfile`. It keeps the answer in
-    `cdk.context.json`: commit that file, and run `cdk context --reset KEY` to make the CLI ask
-    again. Until the CLI has asked, as in a unit test, the role has the name `DUMMY_…`.
+    No CloudFormation function returns the role of a profile. The CDK CLI asks the account at
+    synthesis, through the Cloud Control API. It needs the permissions `cloudformation:GetResource`
+    and `iam:GetInstanceProfile`. It keeps the answer in `cdk.context.json`: commit that file, and
+    run `cdk context --reset KEY` to make the CLI ask again. Until the CLI has asked, for example in
+    a unit test, the role has the name `DUMMY_…`.
 
     Args:
-        scope: where in the tree the import is made, in a stack with a known account and region.
-        construct_id: the id of the import, unique in `scope`. The id of the role is the same with
-            `Role` added.
+        scope: the construct that the import is defined in; its stack needs an account and a region.
+        construct_id: the id of the import, unique in `scope`. The role has this id with `Role`
+            added.
         instance_profile_name: the profile's name, not its ARN and not a token.
 
     Raises:
-        TypeError: the name or the id is no string.
+        TypeError: the name or the id is not a string.
         ValueError: the name is a token or can't be a profile's name, or the profile has no role.
     """
     refuse_wrong_text("instance_profile_name", instance_profile_name)
@@ -75,7 +75,7 @@ def look_up(scope: Construct, kind: str, name: str, until_then: dict[str, Any]) 
             asked: CDK synthesizes once before.
 
     Raises:
-        ValueError: `cdk.context.json` has an answer of another form than the CLI writes.
+        ValueError: `cdk.context.json` has an answer that the CLI can't have written.
     """
     answer = cdk.ContextProvider.get_value(
         scope,

@@ -1,4 +1,4 @@
-"""The names of policies and documents: the default, and the check of a policy's name."""
+"""The default names of policies and documents, and the check of given names."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def refuse_invalid_name(argument: str, name: str, limit: _limits.Name, service: 
     """Refuse a name that the service does not accept.
 
     Raises:
-        TypeError: it is no string.
-        ValueError: it is too short, too long, or has other characters.
+        TypeError: the name is not a string.
+        ValueError: the name is too short, is too long, or has invalid characters.
     """
     refuse_wrong_text(argument, name)
     if not is_name(name, limit):

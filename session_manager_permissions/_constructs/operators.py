@@ -47,11 +47,11 @@ _OWN_SESSIONS: Final = {
 """The condition that the operator has started the session.
 
 Session Manager tags each session with the `aws:userid` of the principal that starts it: `AIDA…` for
-a user, `AROA…:SESSION-NAME` for a role. AWS documents the id as the whole value, and has examples
-that let more follow. The two patterns match the id, and what begins with the id and a `-`.
-`${aws:userid}*` would let `ana` resume, and so take over, the sessions of `anabel`. The session's
-ARN begins with the name of the user or of the role session instead, so `session/${aws:userid}-*`
-matches none.
+a user, `AROA…:SESSION-NAME` for a role. AWS documents the id as the whole value of the tag, and has
+examples in which more text follows. The two patterns match the id alone, and the id followed by a
+`-`. `${aws:userid}*` would let `ana` resume, and so take over, the sessions of `anabel`. The ARN of
+a session has the name of the user or of the role session instead, so `session/${aws:userid}-*`
+matches no session.
 https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-examples.html
 """
 _INSTANCES: Final = (("ec2", "instance"), ("ssm", "managed-instance"))
@@ -90,8 +90,8 @@ def grant(grantee: iam.IGrantable, access: Access, stack: cdk.Stack) -> iam.Gran
     """Grant what `access` asks for.
 
     Args:
-        grantee: who gets the permissions.
-        access: what is granted.
+        grantee: the principal that gets the permissions.
+        access: the instances, the document and the kinds of sessions.
         stack: the stack of the document.
 
     Raises:
@@ -107,7 +107,7 @@ def grant(grantee: iam.IGrantable, access: Access, stack: cdk.Stack) -> iam.Gran
     grants = []
     if not _is_of_other_account(grantee, principal, stack):
         grants = [_grant(grantee, permission) for permission in _permissions(access, stack)]
-    # CDK reports success for some principals that were granted nothing.
+    # For some principals, CDK reports success although it has granted nothing.
     if not (grants and grants[0].success and _has_statements(principal)):
         node = getattr(grantee, "node", None)
         name = f"of the type {type(grantee).__name__}" if node is None else repr(node.path)
@@ -146,7 +146,7 @@ def _permissions(access: Access, stack: cdk.Stack) -> Iterator[_Permission]:
         for key, value in sorted(access.instance_tags.items())
     }
     kinds: list[bool | str] = [access.allow_ssh, access.allow_port_forwarding]
-    # Added only where they are allowed: the Sids of all other grants stay as they were in 0.2.0.
+    # Added only if they are allowed, so that the Sids of all other grants stay as in 0.2.0.
     kinds += ["interactive commands"] if access.allow_interactive_commands else []
     kinds += ["remote desktop"] if access.allow_remote_desktop else []
     kinds += ["remote port forwarding"] if access.allow_remote_port_forwarding else []
@@ -178,8 +178,8 @@ def _permissions(access: Access, stack: cdk.Stack) -> Iterator[_Permission]:
         resources=[sessions],
         conditions=_OWN_SESSIONS,
     )
-    # The action has no condition key. It lets nobody into the session of another operator, as a
-    # channel also takes the token that Session Manager gives to whoever starts the session.
+    # The action has no condition key. It gives nobody access to the session of another operator, as
+    # a channel also needs the token that Session Manager gives to the caller of `StartSession`.
     yield _Permission(actions=["ssmmessages:OpenDataChannel"], resources=[sessions])
     if access.allow_remote_desktop:
         yield _Permission(actions=[*_CONNECT_TO_DESKTOP], resources=["*"])
@@ -273,7 +273,7 @@ def _refuse_path(principal: iam.IPrincipal) -> None:
 
 
 def _refuse_conditions(principal: iam.IPrincipal) -> None:
-    """Refuse conditions on who the grantee is, which CDK writes into trust policies alone.
+    """Refuse a principal with conditions, as CDK writes these only into trust policies.
 
     aws-cdk-lib/aws-iam/lib/principals.ts, `PrincipalWithConditions.addToPrincipalPolicy`.
     """
@@ -281,14 +281,14 @@ def _refuse_conditions(principal: iam.IPrincipal) -> None:
         return
     if conditions := principal.policy_fragment.conditions:
         raise ValueError(
-            f"grantee has the conditions {conditions}, which CDK leaves out of what it grants: "
-            "give the principal without them, and demand them in the trust policy of its role, or "
-            "by a Deny in a policy of its own"
+            f"grantee has the conditions {conditions}, which CDK leaves out of grants: give the "
+            "principal without them, and require them in the trust policy of its role, or by a "
+            "Deny in one of its policies"
         )
 
 
 def _has_statements(principal: iam.IPrincipal) -> bool:
-    """Tell whether the statements are in a policy now, or CDK leaves them out on purpose.
+    """Tell whether a policy now has the statements, or CDK deliberately leaves them out.
 
     Raises:
         ValueError: `principal` is a role whose policies only AWS can change.
@@ -310,11 +310,11 @@ def _has_statements(principal: iam.IPrincipal) -> bool:
 def _is_of_other_account(
     grantee: iam.IGrantable, principal: iam.IPrincipal, stack: cdk.Stack
 ) -> bool:
-    """Tell whether the grantee is known to be of another account than the document.
+    """Tell whether the grantee is known to be in another account than the document.
 
-    CDK would grant to it, or to a user or a group of the same name in this account, and a document
-    lets no other account in. A permission set, which is no user, group, role or policy, works in
-    other accounts than the one that it is defined in.
+    CDK would attach the grant to it, or to a user or a group of the same name in this account, but
+    no other account may use the document. A permission set is not a user, group, role or policy,
+    and works in accounts other than the one in which it is defined.
     """
     is_policy = isinstance(grantee, (iam.Policy, iam.ManagedPolicy))
     arn: str | None = getattr(principal, "user_arn", None) or getattr(principal, "group_arn", None)

@@ -42,15 +42,15 @@ if TYPE_CHECKING:
 class SessionManagerPermissions(Construct):
     """Session Manager on a role or an instance profile that exists: one inline policy.
 
-    With no option set the policy is that of the AWS page "Adding Session Manager permissions to
-    an existing instance profile", statement by statement; see `session_manager_statements`. As
-    that page warns, this policy alone is not enough. The agent must also register
+    Without options, the policy has exactly the statements of the AWS page "Adding Session Manager
+    permissions to an existing instance profile"; see `session_manager_statements`. As that page
+    warns, this policy alone is not enough. The agent must also register
     (`ssm:UpdateInstanceInformation`): by `allow_registration`, by another policy of the role, or
-    under Default Host Management. It must also reach the endpoints `ssm` and `ssmmessages` of its
+    through Default Host Management. It must also reach the endpoints `ssm` and `ssmmessages` of its
     region.
 
-    The construct can be depended on: `instance.instance.node.add_dependency(permissions)` keeps an
-    `ec2.Instance` from booting before its role has the policy.
+    Other constructs can depend on this one: `instance.instance.node.add_dependency(permissions)`
+    keeps an `ec2.Instance` from booting before its role has the policy.
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-add-permissions-to-existing-profile.html
     """
@@ -77,7 +77,7 @@ class SessionManagerPermissions(Construct):
         """Attach the policy to `role`, or to the role of `instance_profile`.
 
         Args:
-            scope: where in the tree the construct is made; its stack gets the policy.
+            scope: the construct that this one is defined in; its stack gets the policy.
             construct_id: the construct's id, unique in `scope`.
             role: the existing role: owned, imported or L1. Default: - none; give
                 `instance_profile`.
@@ -90,20 +90,20 @@ class SessionManagerPermissions(Construct):
                 imported or L1.
                 Default: - none: session data is not encrypted with a KMS key.
             allow_registration: whether the role may register its instance with Systems Manager.
-                Default: - False: it registers by another policy, or under Default Host Management.
+                Default: - False: another policy allows it, or Default Host Management is used.
             log_bucket: the S3 bucket for session logs: owned, imported or L1.
                 Default: - none: no logs in S3.
             log_prefix: the key prefix of the session logs in `log_bucket`.
                 Default: - the top of the bucket.
             log_group: the CloudWatch log group for session logs: owned, imported or L1.
                 Default: - none: no logs in CloudWatch Logs.
-            check_log_encryption: whether the role may read how the log bucket encrypts.
+            check_log_encryption: whether the role may read how the log bucket is encrypted.
                 Default: - True; with `preferences`, True only if they have a log bucket.
             preferences: the Session document that sessions are started with, which decides the key,
                 the bucket, the prefix and the log group.
                 Default: - none: each option is given separately.
             decrypt_sessions_only: whether the role may use the key for session data only.
-                Default: - False: it may decrypt everything that the key has encrypted.
+                Default: - False: the role may decrypt everything that the key has encrypted.
 
         Raises:
             TypeError: an argument of the wrong type.
@@ -175,25 +175,25 @@ class SessionManagerPermissions(Construct):
 
     @property
     def policy(self) -> iam.Policy:
-        """The inline policy: one, whatever the number of roles."""
+        """The inline policy. There is one, whatever the number of roles."""
         return self._policy
 
     @property
     def roles(self) -> list[iam.IRole]:
-        """The roles that the policy is attached to, each once; for an L1 role its L2 import."""
+        """The roles that the policy is attached to, each once. An L1 role is here as an import."""
         return [target.role for target in self._targets.values()]
 
     def attach_to_role(self, role: IRoleRef) -> None:
-        """Attach the policy to one more role. A role that has it already stays as it is.
+        """Attach the policy to one more role. Nothing changes for a role that already has it.
 
         Args:
             role: the existing role: owned, imported or L1.
 
         Raises:
-            TypeError: it is no role.
-            ValueError: its policies can't be changed from this stack, or it has another policy of
-                this name.
-            RuntimeError: CDK's, if an `iam.Policy` of this name is attached to it.
+            TypeError: `role` is not a role.
+            ValueError: the role's policies can't be changed from this stack, or the role has
+                another policy with this name.
+            RuntimeError: CDK's, if an `iam.Policy` with this name is attached to the role.
         """
         self._attach(role_target(self, next(self._role_ids), role, self._stack))
 
@@ -204,25 +204,25 @@ class SessionManagerPermissions(Construct):
             instance_profile: the existing profile: owned, imported with its role, looked up, or L1.
 
         Raises:
-            TypeError: it is no instance profile.
+            TypeError: `instance_profile` is not an instance profile.
             ValueError: its role is not known, can't be changed from this stack, or has another
-                policy of this name.
-            RuntimeError: CDK's, if an `iam.Policy` of this name is attached to its role.
+                policy with this name.
+            RuntimeError: CDK's, if an `iam.Policy` with this name is attached to its role.
         """
         self._attach(profile_target(self, next(self._role_ids), instance_profile, self._stack))
 
     def add_encryption_key(self, encryption_key: IKeyRef | IAliasRef) -> None:
-        """Grant `kms:Decrypt` on one more key: a role is global, and keys are not.
+        """Grant `kms:Decrypt` on one more key, such as the key of another region.
 
-        A key joins the statement of the other keys. An alias has a statement of its own, which the
-        same alias of other regions shares.
+        All keys share one statement. An alias gets another statement, which it shares with the
+        same alias of other regions.
 
         Args:
             encryption_key: a key or an alias: owned, imported or L1.
 
         Raises:
-            TypeError: it is no KMS key or alias.
-            ValueError: it is known that it can't decrypt session data.
+            TypeError: `encryption_key` is not a KMS key or alias.
+            ValueError: it is known that the key can't decrypt session data.
         """
         key = session_key(encryption_key)
         if key.reached in self._keys:
@@ -247,10 +247,10 @@ class SessionManagerPermissions(Construct):
         self._targets[target.key] = target
 
     def _finish(self) -> None:
-        """Warn of what only the whole app shows, and let the policy wait for roles by their names.
+        """Add the warnings that need the whole app, and dependencies on roles with literal names.
 
-        CDK calls this at synthesis: the roles of a large stack are read once, and not each time
-        that a role is attached.
+        CDK calls this at synthesis, so that the roles of a large stack are read only once, and not
+        each time that a role is attached.
         """
         if self._keys and not any(self._keys.values()):
             warn_of_no_key_in_region(self, self._environment.region, self._WAY_TO_THE_KEY)
@@ -266,12 +266,12 @@ class SessionManagerPermissions(Construct):
                     "session-manager-permissions:role-on-a-condition",
                     f"role {cfn_role.node.path!r} has the condition {condition!r}, and where the "
                     "condition is false, the policy can't be deployed, as it refers to the role: "
-                    "give the roles of a condition a construct of their own in their stack, and "
-                    "set the condition as its policy.node.default_child.cfn_options.condition",
+                    "give roles with a condition their own construct in their stack, and set the "
+                    "condition as its policy.node.default_child.cfn_options.condition",
                 )
 
     def _refuse_overwriting(self, target: Target) -> None:
-        """Refuse a second policy of one name on a role: IAM keeps only the one put last."""
+        """Refuse a second policy with the same name on a role, as IAM keeps only the last one."""
         if target.cfn_role and self._given_name in inline_policy_names(target.cfn_role):
             raise ValueError(
                 f"policy_name {self._given_name!r} is the name of another policy of the role "
@@ -291,9 +291,9 @@ class SessionManagerPermissions(Construct):
                 )
             ):
                 raise ValueError(
-                    f"policy_name {self._given_name!r} is that of {other.node.path!r} on the same "
-                    "role, and a role has only one inline policy of each name: give each construct "
-                    "a name of its own, or use one construct for the role"
+                    f"policy_name {self._given_name!r} is also that of {other.node.path!r} on the "
+                    "same role, and a role has only one inline policy of each name: give each "
+                    "construct its own policy_name, or use one construct for the role"
                 )
 
     def _check_reach(self, key: SessionKey) -> None:

@@ -40,13 +40,13 @@ class _Settings(NamedTuple):
 class SessionPreferences(Construct):
     """The session preferences: an SSM document of type `Session`.
 
-    Give it as `preferences` to `SessionManagerPermissions`, and the instance's role gets the
+    Give it as `preferences` to `SessionManagerPermissions`. The instance's role then gets the
     permissions that the agent needs for this document. `grant_start_session` gives operators the
-    permissions to start sessions with it, by
+    permissions to start sessions with it:
     `aws ssm start-session --target ID --document-name NAME`.
 
-    The account's default document, `SSM-SessionManagerRunShell`, nearly always exists already, and
-    then it can't be created: import it with `SessionPreferences.from_document_name`.
+    The account's default document, `SSM-SessionManagerRunShell`, nearly always exists already. Then
+    it can't be created: import it with `SessionPreferences.from_document_name`.
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-schema.html
     """
@@ -87,10 +87,11 @@ class SessionPreferences(Construct):
                 Default: - the top of the bucket.
             log_group: the CloudWatch log group for session logs.
                 Default: - no logs in CloudWatch Logs.
-            stream_logs: whether logs go to `log_group` while the session runs, and not at its end.
+            stream_logs: whether the agent sends logs to `log_group` while the session runs, instead
+                of at its end.
                 Default: - True, if there is a log group.
-            enforce_s3_encryption: whether the agent refuses a session if it does not count the log
-                bucket as encrypted. It counts `aws:kms` and `AES256`.
+            enforce_s3_encryption: whether the agent refuses a session if it does not recognize the
+                log bucket as encrypted. It recognizes `aws:kms` and `AES256`.
                 Default: - True, if there is a bucket.
             enforce_cloudwatch_encryption: whether the agent refuses a session if the log group has
                 no KMS key. Default: - False.
@@ -99,9 +100,9 @@ class SessionPreferences(Construct):
             max_duration: how long a session may last, from 1 to 1440 minutes.
                 Default: - no maximum.
             run_as_enabled: whether sessions on Linux and macOS run as a user that you choose ("Run
-                As"): the one in the tag `SSMSessionRunAs` of the operator's IAM user or role, or
-                `run_as_user` if there is no such tag. If neither is given, or if the instance does
-                not have the user, no session starts.
+                As"). The tag `SSMSessionRunAs` of the operator's IAM user or role names the user;
+                without the tag, `run_as_user` does. If neither names a user, or if the instance
+                does not have the user, no session starts.
                 Default: - True, if there is a `run_as_user`; else False, and sessions run as
                 `ssm-user`, which the agent creates.
             run_as_user: the user for operators without the tag: a user of the instance's operating
@@ -109,7 +110,7 @@ class SessionPreferences(Construct):
                 refuses `root`. The agent does not create `ssm-user` while Run As is on, and the
                 warning `session-manager-permissions:run-as-ssm-user` says so. Default: - none.
             linux_shell_profile: commands that run at the start of each session on Linux and macOS.
-                They can't have `{{…}}`, which CloudFormation or Systems Manager would replace.
+                They can't contain `{{…}}`, which CloudFormation or Systems Manager would replace.
                 Default: - none.
             windows_shell_profile: the same for Windows. Default: - none.
 
@@ -278,26 +279,29 @@ class SessionPreferences(Construct):
         allow_console: bool = False,
         decrypt_sessions_only: bool = False,
     ) -> iam.Grant:
-        """Let an operator start sessions with this document on the instances chosen.
+        """Let an operator start sessions with this document on the chosen instances.
 
-        Grants `ssm:StartSession` on the instances and, in a statement of its own, on the document;
-        `ssm:TerminateSession` and `ssm:ResumeSession` on the sessions whose tag says that the
-        operator has started them; `ssmmessages:OpenDataChannel` on sessions, which the plug-in of
-        the AWS CLI needs besides the token that Session Manager gives to whoever starts the
-        session; `kms:GenerateDataKey` on the key, if there is one.
+        Grants these permissions:
+
+        - `ssm:StartSession` on the instances and, in a separate statement, on the document.
+        - `ssm:TerminateSession` and `ssm:ResumeSession` on the sessions whose tag says that the
+          operator has started them.
+        - `ssmmessages:OpenDataChannel` on sessions. The plug-in of the AWS CLI needs it, besides
+          the token that Session Manager returns to the caller who starts the session.
+        - `kms:GenerateDataKey` on the key, if there is one.
 
         IAM does not bind documents to instances: an operator with two grants may use either
         document on the instances of both.
 
         Args:
-            grantee: a user, a group, a role, or whatever else CDK can grant to.
-            instance_arns: the instances, by ARN. Hybrid nodes can be given in this way only:
+            grantee: a user, a group, a role, or another principal that CDK can grant to.
+            instance_arns: the ARNs of the instances. Only in this way can you choose hybrid nodes:
                 `arn:…:ssm:REGION:ACCOUNT:managed-instance/ID`.
                 Default: - any EC2 instance with `instance_tags`.
-            instance_tags: the tags that an instance must have, all of them, each with its value or
-                with one of several values. A `*` in a value is no wildcard.
+            instance_tags: the tags that an instance must have. Each tag has one value, or one of
+                several values. A `*` in a value is not a wildcard.
                 Default: - any of `instance_arns`.
-            all_instances: whether every EC2 instance of the stack's account and region is chosen.
+            all_instances: whether to choose every EC2 instance of the stack's account and region.
                 Default: - False: give `instance_arns`, `instance_tags` or both.
             allow_ssh: SSH through Session Manager, `AWS-StartSSHSession`. Such sessions are neither
                 logged nor encrypted with the key. Default: - False.
@@ -323,10 +327,11 @@ class SessionPreferences(Construct):
 
         Raises:
             TypeError: an argument of the wrong type.
-            ValueError: no instances are chosen, or all and some; an ARN that is not an instance's;
-                a tag without a value, or with a character that IAM accepts in no policy; a grantee
-                whose permissions can't be changed from here, such as an immutable role or a
-                principal of another account; a grantee with conditions, which no grant has.
+            ValueError: no instances are chosen, or `all_instances` beside another choice; an ARN
+                that is not an instance's; a tag without a value, or with a character that IAM
+                accepts in no policy; a grantee whose permissions can't be changed from this app,
+                such as an immutable role or a principal of another account; a grantee with
+                conditions, which CDK would leave out.
 
         https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
         """

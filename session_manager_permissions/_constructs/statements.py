@@ -1,4 +1,4 @@
-"""Make the statements that the role gets, out of those that `_needs.py` has."""
+"""Make the policy statements for the role from the statements in `_needs.py`."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class SessionManagerOptions(TypedDict, total=False):
     encryption_key: IKeyRef | IAliasRef | None
     """The KMS key that encrypts session data, or an alias of it: owned, imported or L1.
 
-    Grants `kms:Decrypt` on that key alone, or on the key that has the alias. The key must be in the
-    instance's region. The policy of another account's key must allow the role too. The operator who
-    starts a session needs `kms:GenerateDataKey` on the key.
+    Grants `kms:Decrypt` only on that key, or on the key that has the alias. The key must be in the
+    instance's region. The key policy of a key in another account must also allow the role. The
+    operator who starts a session needs `kms:GenerateDataKey` on the key.
     Default: - session data is not encrypted with a KMS key.
     """
 
@@ -38,9 +38,9 @@ class SessionManagerOptions(TypedDict, total=False):
     """Whether the role may register its instance: `ssm:UpdateInstanceInformation` on `*`.
 
     If no policy of the role allows this, the agent uses the role of Default Host Management
-    Configuration, and the policy made here has no effect; if the account does not use that feature,
-    no session opens. If the role may register, the agent uses this role in place of Default Host
-    Management's.
+    Configuration, and this policy has no effect. If that configuration is off, no session opens. If
+    the role may register, the agent uses this role in place of the role of Default Host Management
+    Configuration.
     Default: - False: another policy of the role allows it.
     """
 
@@ -75,10 +75,10 @@ class SessionManagerOptions(TypedDict, total=False):
     """
 
     check_log_encryption: bool | None
-    """Whether the role may read how the log bucket encrypts: `s3:GetEncryptionConfiguration`.
+    """Whether the role may read how the log bucket is encrypted: `s3:GetEncryptionConfiguration`.
 
-    The agent reads it at every upload, to send the encryption header that the bucket's policy may
-    demand, and before each session whose preferences enforce encrypted logs in S3.
+    The agent reads it at every upload, to send the encryption header that the bucket policy may
+    require. It also reads it before each session whose preferences enforce encrypted logs in S3.
     Default: - True, on `log_bucket`, or on `*` without one; with `preferences`, True only if they
     have a log bucket.
     """
@@ -86,8 +86,8 @@ class SessionManagerOptions(TypedDict, total=False):
     preferences: SessionPreferences | None
     """The Session document that sessions are started with.
 
-    It decides the key, the bucket, the prefix and the log group, and it is an error to give one of
-    them as well.
+    It decides the key, the bucket, the prefix and the log group. Giving one of these as well is an
+    error.
     Default: - none: each option is given separately.
     """
 
@@ -110,9 +110,9 @@ def session_manager_statements(
     preferences: SessionPreferences | None = None,
     decrypt_sessions_only: bool = False,
 ) -> list[iam.PolicyStatement]:
-    """Return the statements that let the agent on an instance use Session Manager, as data.
+    """Return the policy statements that let the agent on an instance use Session Manager.
 
-    Use them for a managed policy, or a role that you define yourself. For a role that exists, use
+    Use them for a managed policy, or for a role that you define yourself. For an existing role, use
     `SessionManagerPermissions`, which has the same options.
 
     The page about the permissions has a table of the statements: the Sid of each, its actions and
@@ -123,25 +123,26 @@ def session_manager_statements(
             or L1.
             Default: - none: session data is not encrypted with a KMS key.
         allow_registration: whether the role may register its instance with Systems Manager.
-            Default: - False: it registers by another policy, or under Default Host Management.
+            Default: - False: another policy allows it, or Default Host Management is used.
         log_bucket: the S3 bucket for session logs: owned, imported or L1.
             Default: - none: no logs in S3.
         log_prefix: the key prefix of the session logs in `log_bucket`.
             Default: - the top of the bucket.
         log_group: the CloudWatch log group for session logs: owned, imported or L1.
             Default: - none: no logs in CloudWatch Logs.
-        check_log_encryption: whether the role may read how the log bucket encrypts.
+        check_log_encryption: whether the role may read how the log bucket is encrypted.
             Default: - True; with `preferences`, True only if they have a log bucket.
         preferences: the Session document that sessions are started with, which decides the key, the
             bucket, the prefix and the log group.
             Default: - none: each option is given separately.
         decrypt_sessions_only: whether the role may use the key for session data only.
-            Default: - False: it may decrypt everything that the key has encrypted.
+            Default: - False: the role may decrypt everything that the key has encrypted.
 
     Raises:
         TypeError: an option of the wrong type.
-        ValueError: a key that can't decrypt session data; a bucket or a log group with an ARN that
-            is not one; a prefix without a bucket; a wildcard or a policy variable in one of them.
+        ValueError: a key that can't decrypt session data; a bucket or a log group with the ARN of
+            something else; a prefix without a bucket; a wildcard or a policy variable in a prefix
+            or a name.
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-add-permissions-to-existing-profile.html
     """
@@ -161,7 +162,7 @@ def session_manager_statements(
 def read_options(
     **options: Unpack[SessionManagerOptions],
 ) -> tuple[SessionManagerOptions, SessionKey | None]:
-    """Return the options with those that `preferences` decide filled in, and the key in them.
+    """Return the options, with the options of `preferences` filled in, and their key.
 
     Every option must be given.
 
@@ -231,7 +232,7 @@ def statements_by_sid(
         bucket_of_other_account=bucket is not None and _is_of_other_account(bucket, stack),
     )
     if group is not None and stack is not None and _is_of_other_account(group, stack):
-        # The agent gives CloudWatch Logs the name alone, which stands for a group of its account.
+        # The agent sends only the name of the group, which means a group of its own account.
         cdk.Annotations.of(stack).add_warning_v2(
             "session-manager-permissions:log-group-of-another-account",
             f"log_group {group.node.path!r} belongs to another account than this stack, and the "
@@ -244,11 +245,11 @@ def statements_by_sid(
 
 
 def _is_of_other_account(logs: IBucketRef | ILogGroupRef, stack: cdk.Stack | None) -> bool:
-    """Tell whether a bucket or a log group is known to be of another account than a stack.
+    """Tell whether a bucket or a log group is known to be in another account than a stack.
 
     Args:
         logs: the bucket or the log group.
-        stack: the stack; None for the one in which `logs` is.
+        stack: the stack; None for the stack of `logs`.
     """
     here = Environment.of(stack or cdk.Stack.of(logs)).account
     there = logs.env.account  # empty for a bucket of s3.CfnBucket.from_bucket_arn

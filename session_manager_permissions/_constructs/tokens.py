@@ -1,4 +1,4 @@
-"""Strings and ARNs that may be, or contain, CDK tokens; and what is known of them at synthesis."""
+"""Strings and ARNs that may be or contain CDK tokens, and their parts known at synthesis."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOKEN: Final = re.compile(r"\$\{Token\[[A-Za-z0-9:._-]+\]\}|dummy-value-for-[^:]
 """
 
 DYNAMIC_REFERENCE: Final = "{{resolve:"
-"""How a dynamic reference begins, which CloudFormation replaces with a value."""
+"""The beginning of a dynamic reference, which CloudFormation replaces by a value."""
 
 
 class Arn(NamedTuple):
@@ -58,18 +58,18 @@ def parse_arn(text: str) -> Arn | None:
 
 
 def without_tokens(text: str) -> str:
-    """Return `text` without the tokens in it: what is known at synthesis."""
+    """Return the part of `text` that is known at synthesis: all but its tokens."""
     return TOKEN.sub("", text)
 
 
 def is_name(text: str, name: _limits.Name) -> bool:
-    """Tell whether `text` can be such a name; a token in it may become anything, or nothing."""
+    """Tell whether `text` may be such a name. A token in it may become any text, or none."""
     known = without_tokens(text)
     return (name if known == text else name._replace(shortest=0)).fits(known)
 
 
 def refuse_wildcards(argument: str, text: str) -> None:
-    """Refuse what a policy would take as a pattern or a variable; within tokens nothing is known.
+    """Refuse a wildcard or a policy variable in `text`. The values of tokens are not known.
 
     Raises:
         ValueError: `text` has a `*`, a `?` or a `${` that is no token's.
@@ -131,9 +131,9 @@ def resource_by_arn(arn: str, scope: IConstruct, *types: type[_L1]) -> _L1 | Non
 
 
 def known_property(resource: object, name: str) -> object:
-    """Return a property of an L1; None if jsii can't give its value to Python.
+    """Return a property of an L1; None if jsii can't pass its value to Python.
 
-    That is so for a `cdk.Lazy`, and for some `Fn::If` that `CfnInclude` keeps.
+    This is the case for a `cdk.Lazy`, and for some `Fn::If` that `CfnInclude` keeps.
     """
     try:
         return getattr(resource, name, None)

@@ -446,7 +446,8 @@ def test_a_name_twice_is_refused(make_app: MakeApp, kind: str, *, later: bool) -
     permit(stack, first, policy_name="Sessions")
     role = existing_role(scope, "Unshared", "Unshared") if later else second
 
-    with pytest.raises(ValueError, match=r"^policy_name 'Sessions' is that of 'Stack/Permissions'"):
+    refusal = r"^policy_name 'Sessions' is also that of 'Stack/Permissions'"
+    with pytest.raises(ValueError, match=refusal):
         SessionManagerPermissions(scope, "Other", role=role, policy_name="Sessions").attach_to_role(
             second
         )
