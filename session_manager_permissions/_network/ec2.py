@@ -14,7 +14,7 @@ HTTPS: Final = 443
 
 ALL_PORTS: Final = (0, 65535)
 REQUESTS: Final = (HTTPS, HTTPS)
-"""The first and the last port that requests go to."""
+"""The first and the last destination port of requests."""
 ANSWERS: Final = (1024, 65535)
 """The first and the last port of return traffic: a NAT gateway uses all of these."""
 ANSWERS_BY_DEFAULT: Final = (32768, 65535)

@@ -20,16 +20,18 @@ if TYPE_CHECKING:
 
     from .ec2 import Service
 
-NOBODY: Final = Placement(None)
+UNKNOWN_CALLER: Final = Placement(None)
 """Stands for a caller about which nothing is known."""
 
 
-def of_service(service: Service, calls: Iterable[str]) -> tuple[str, ...]:
+def calls_of_service(service: Service, calls: Iterable[str]) -> tuple[str, ...]:
     """Return the calls that go to a service, of those given."""
     return tuple(one for one in calls if one.startswith(f"{service.name}:"))
 
 
-def policy_allows(endpoint: Endpoint, calls: Iterable[str], caller: Placement = NOBODY) -> Fact:
+def policy_allows(
+    endpoint: Endpoint, calls: Iterable[str], caller: Placement = UNKNOWN_CALLER
+) -> Fact:
     """Whether the policy of an endpoint allows the agent's calls to its service.
 
     Args:
@@ -40,7 +42,7 @@ def policy_allows(endpoint: Endpoint, calls: Iterable[str], caller: Placement = 
     """
     if endpoint.policy is None:
         return True
-    answers = answers_of(endpoint, of_service(endpoint.service, calls), caller)
+    answers = answers_of(endpoint, calls_of_service(endpoint.service, calls), caller)
     strictest = max(answers.values(), default=Answer.ALLOWED)
     if strictest is Answer.UNKNOWN:
         return Unknown(f"the policy of the endpoint {endpoint.name!r}")
@@ -59,12 +61,12 @@ def answers_of(endpoint: Endpoint, calls: Iterable[str], caller: Placement) -> d
     is_about = partial(_is_about, endpoint, by)
     known = {one.action: one for one in caller.resources}
     called = (known.get(one, CalledOn(one, UNKNOWN)) for one in calls)
-    requests = (Request(one.action, is_about, _of_owner(context, one), one.arn) for one in called)
+    requests = (Request(one.action, is_about, _with_owner(context, one), one.arn) for one in called)
     statements = as_list(policy.get("Statement"))
     return {one.action: evaluate(statements, one).answer for one in requests}
 
 
-def _of_owner(context: RequestContext, called: CalledOn) -> RequestContext:
+def _with_owner(context: RequestContext, called: CalledOn) -> RequestContext:
     """Add the owner of a call's resource to the context of the call, if it is known."""
     if called.account is None:
         return context

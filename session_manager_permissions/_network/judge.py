@@ -10,7 +10,7 @@ from session_manager_permissions._memory import Memory, Once
 
 from . import verdicts
 from .ec2 import S3, Service
-from .endpoint_policy import answers_of, of_service, policy_allows
+from .endpoint_policy import answers_of, calls_of_service, policy_allows
 from .facts import Fact, Unknown, all_of, doubts
 from .filters import WHICH_SUBNET, End, acl_to, acls_between, leaves, let_in, let_out
 from .model import Endpoint, Network, Placement, Vpc, Zone, by_service
@@ -139,7 +139,7 @@ def _by_name(place: Place, service: Service) -> Path:
 
 
 def _candidates(place: Place, service: Service) -> Iterator[tuple[Fact, Path]]:
-    """Yield the paths that the service's name may lead to, each with whether it leads there.
+    """Yield the paths that the service's name may lead to, each with whether the name leads there.
 
     The first path that the name leads to counts. The last path yielded is certain.
     """
@@ -154,7 +154,7 @@ def _candidates(place: Place, service: Service) -> Iterator[tuple[Fact, Path]]:
         if fact is True:
             return
     path = _by_route(place, service)
-    if isinstance(vpc.complete, Unknown):  # an endpoint that is not seen decides as well
+    if isinstance(vpc.complete, Unknown):  # an endpoint that can't be seen may decide
         path = unknown(vpc.complete.decides, *path.decides, by_policy=path.by_policy)
     yield True, path
 
@@ -181,7 +181,7 @@ def _by_route(place: Place, service: Service) -> Path:
 
 
 def _explained(place: Place, problem: Problem, service: Service) -> Path:
-    """Explain a path that no route opens: an endpoint is missing, or its private DNS name."""
+    """Explain a path that no route opens: the endpoint or its private DNS name is missing."""
     vpc = place.vpc
     for one in vpc.endpoints(service):
         if not one.gateway and one.exists is True and resolves(one, vpc) is False:
@@ -213,8 +213,8 @@ def _by_endpoint(place: Place, endpoint: Endpoint) -> Path:
     """The path through an interface endpoint, to which the service's name leads."""
     own = place.subnet
     subnets = [place.network.subnets.get(one) for one in endpoint.subnets]
-    nowhere = Unknown(f"the subnets of the endpoint {endpoint.name!r}")
-    ranges = tuple(one.range if one else nowhere for one in subnets) or (nowhere,)
+    unknown_subnets = Unknown(f"the subnets of the endpoint {endpoint.name!r}")
+    ranges = tuple(one.range if one else unknown_subnets for one in subnets) or (unknown_subnets,)
     # A subnet that is not known may have any network ACL of the VPC. It may also be the subnet of
     # the compute, within which no ACL applies, so the path is never closed.
     anywhere = subnets and all(
@@ -226,7 +226,7 @@ def _by_endpoint(place: Place, endpoint: Endpoint) -> Path:
         let_in(place, endpoint),
         _by_policy(place, endpoint),
         *(unknown(one.decides) for one in doubts((endpoint.ipv4,))),
-        OPEN if anywhere else unknown(nowhere.decides),
+        OPEN if anywhere else unknown(unknown_subnets.decides),
         *_in_any([acls_between(place, own, one) for one in subnets if one]),
         *(bypassed(place, own, one) for one in ranges),
         *(bypassed(place, one, own.range) for one in subnets if one),
@@ -234,7 +234,7 @@ def _by_endpoint(place: Place, endpoint: Endpoint) -> Path:
 
 
 def _in_any(paths: list[Path]) -> list[Path]:
-    """The paths to the subnets of an endpoint. One path that is not closed may be enough."""
+    """The paths to the subnets of an endpoint: if not all are closed, one of them may be enough."""
     if all(path.problems for path in paths):
         return paths
     return [unknown(WHICH_SUBNET) if path.problems else path for path in paths]
@@ -244,7 +244,7 @@ def _by_policy(place: Place, endpoint: Endpoint) -> Path:
     caller = place.placement
 
     def problem() -> Problem:
-        its = of_service(endpoint.service, caller.calls)
+        its = calls_of_service(endpoint.service, caller.calls)
         answers = answers_of(endpoint, its, caller).items()
         closed = [call for call, answer in answers if answer >= Answer.IMPLICIT_DENY]
         denied = tuple(call for call, answer in answers if answer is Answer.EXPLICIT_DENY)

@@ -18,25 +18,25 @@ TO_OPEN: Final = (
     *_needs.CHANNELS.actions,
     *_needs.decrypt("*", sessions_only=False).actions,
 )
-"""What the agent calls to open a session."""
+"""The actions that the agent calls to open a session."""
 TO_LOG: Final = (*_needs.WRITE_LOG, *_needs.log_objects("*", "", other_account=False).actions)
-"""What the agent calls to log a session. If it is denied, the session works and its log is lost."""
+"""The actions that the agent calls to log a session. If one is denied, only the log is lost."""
 
 IF_ENFORCED: Final = {"s3": "s3:GetEncryptionConfiguration", "logs": "logs:DescribeLogGroups"}
-"""What the agent also calls to open a session if encrypted logs are enforced, by service."""
+"""The action that the agent also calls to open a session if encryption is enforced, by service."""
 
 
 def calls_to_log(*, streams: bool) -> tuple[str, ...]:
-    """Return what the agent calls to log a session. To stream a log, it first lists log groups."""
+    """Return the actions that the agent calls to log a session. To stream, it lists log groups."""
     return (*TO_LOG, IF_ENFORCED["logs"]) if streams else TO_LOG
 
 
 OTHER_INTERFACE: Final = "another network interface of the instance"
-"""What may give compute another path, if it has more than one interface."""
+"""Names what may give compute another path, if it has more than one network interface."""
 
 Range = IPv4Network | Unknown
 Reference = Hashable | Unknown
-"""The id of another part of the network, or what decides it."""
+"""The id of another part of the network, or an `Unknown` that says what decides it."""
 
 
 class PrefixList(NamedTuple):
@@ -131,11 +131,11 @@ class Zone(NamedTuple):
 _OfService = TypeVar("_OfService", bound=Endpoint | Zone)
 
 OfService = Callable[[Service], Sequence[_OfService]]
-"""Returns what a VPC has for a service."""
+"""A function that returns the endpoints, or the hosted zones, that a VPC has for a service."""
 
 
 def by_service(several: Iterable[_OfService] = ()) -> OfService[_OfService]:
-    """Return what finds endpoints, or hosted zones, by the service that they are of."""
+    """Return a function that finds endpoints, or hosted zones, by their service."""
     known = (*several,)
     return lambda service: [one for one in known if one.service == service]
 
@@ -159,7 +159,7 @@ class Vpc(NamedTuple):
     """The network ACLs that its subnets may have, besides the default one as it is made."""
     internet_gateways: Iterable[tuple[Reference, Fact]] = ()
     """Its internet gateways, each with whether it is attached."""
-    answers: tuple[tuple[Reference, Route], ...] = ()
+    edge_routes: tuple[tuple[Reference, Route], ...] = ()
     """The routes of the internet gateways' route tables that divert inbound traffic."""
     default_group: Hashable = None
 
@@ -262,4 +262,4 @@ class Placement(NamedTuple):
     resources: tuple[CalledOn, ...] = ()
     """The resources of its calls, as far as they are known, such as that of `s3:PutObject`."""
     calls: tuple[str, ...] = (*TO_OPEN, *TO_LOG)
-    """What it calls, such as `logs:DescribeLogGroups`."""
+    """The actions that the agent calls, such as `logs:DescribeLogGroups`."""

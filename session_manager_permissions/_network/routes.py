@@ -103,7 +103,7 @@ def elsewhere(place: Place, subnet: Subnet, seen: _Passed = frozenset()) -> Iter
     unseen = (Route(one, "elsewhere", name=one.decides) for one in doubts([seen_all]))
     for route in (*routes, *unseen):
         names = [*_led_elsewhere(place, route, seen)]
-        if names and _takes_others(place, route.destination, is_first=not seen):
+        if names and _may_carry_to_others(place, route.destination, is_first=not seen):
             yield from names
 
 
@@ -122,7 +122,7 @@ def _led_elsewhere(place: Place, route: Route, seen: _Passed) -> Iterator[str]:
                 yield from elsewhere(place, behind, seen | {route.target})
 
 
-def _takes_others(place: Place, to: Destination, *, is_first: bool) -> bool:
+def _may_carry_to_others(place: Place, to: Destination, *, is_first: bool) -> bool:
     """Tell whether a route may carry traffic of the compute to addresses of other networks.
 
     The first route may lead to an appliance in the subnet of the compute, and no network ACL
@@ -148,7 +148,7 @@ def by_ipv6(place: Place) -> bool:
 
 
 def _by_table(place: Place, table: RouteTable, start: _Start) -> Path:
-    """Judge the path by all routes of a table, as the addresses of a service are not known."""
+    """Judge the path by all routes of a table, as it is not known which addresses a service has."""
     named = f"the route table {table.name!r}" if table.name else "the main route table of the VPC"
     where = f"{named} of the subnet {start.subnet.name!r}"
     ways: list[tuple[IPv4Network, Path]] = []
@@ -201,7 +201,7 @@ def _by_target(place: Place, route: Route, where: str, start: _Start) -> Path:
         without = f"{where} leads to an internet gateway, which needs a public IPv4 address"
         return through(
             unknown("VPC Block Public Access") if _is_blocked(start) else OPEN,
-            _answered(place, route, start),
+            _return_path(place, route, start),
             unless(attached, lambda: Problem(NO_NETWORK_PATH, detached)),
             unless(start.address, lambda: Problem(NO_NETWORK_PATH, without)),
         )
@@ -215,14 +215,14 @@ def _by_target(place: Place, route: Route, where: str, start: _Start) -> Path:
     return unknown(route.name)
 
 
-def _answered(place: Place, out: Route, start: _Start) -> Path:
+def _return_path(place: Place, out: Route, start: _Start) -> Path:
     """Judge the return path. The route table of an internet gateway may divert it to an appliance.
 
     https://docs.aws.amazon.com/vpc/latest/userguide/gateway-route-tables.html
     """
     diverting = [
         route.name
-        for gateway, route in place.vpc.answers
+        for gateway, route in place.vpc.edge_routes
         if gateway == out.target
         and isinstance(route.destination, IPv4Network)
         and place.covers(route.destination, start.subnet.range) is not False

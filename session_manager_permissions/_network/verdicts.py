@@ -80,11 +80,11 @@ class Path(NamedTuple):
     """The path to one service, or a part of that path. It is open if all fields are empty."""
 
     problems: tuple[Problem, ...] = ()
-    """What closes it."""
+    """What closes the path."""
     decides: tuple[str, ...] = ()
     """What decides whether the path is open, if it is not known."""
     by_policy: bool = False
-    """Whether an unknown policy of an endpoint is a reason."""
+    """Whether the path is unknown because of an endpoint policy."""
 
     @property
     def state(self) -> State:
@@ -126,7 +126,7 @@ def unknown(*deciders: str, by_policy: bool = False) -> Path:
 
 
 def through(*paths: Path) -> Path:
-    """The path through all of these parts."""
+    """Combine the parts of a path: it is closed if one part is closed, and open if all are open."""
     problems = [problem for path in paths for problem in path.problems]
     if problems:
         return Path(tuple(dict.fromkeys(problems)))
@@ -138,7 +138,7 @@ def through(*paths: Path) -> Path:
 
 
 def either(fact: Fact, yes: Path, no: Path) -> Path:
-    """The path if a fact decides between two paths."""
+    """Choose one of two paths by a fact; combine them if the fact is unknown."""
     if not isinstance(fact, Unknown):
         return yes if fact else no
     if yes.state is no.state is not State.UNKNOWN:
@@ -166,7 +166,7 @@ def unless(fact: Fact, problem: Callable[[], Problem], *, by_policy: bool = Fals
 
 
 def in_words(names: Iterable[object], joined_by: str = "and") -> str:
-    """Names as a sentence has them: "a, b and c"."""
+    """Join names as in a sentence: "a, b and c"."""
     *first, last = map(str, names)
     return f"{', '.join(first)} {joined_by} {last}" if first else last
 

@@ -2,8 +2,8 @@
 
 The release notes of amazon-ssm-agent and the user guide say which version sessions need:
 https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-prerequisites.html
-The shape of what `ssm-cli get-diagnostics --output json` prints, and the names of its rows, are
-those of agent/cli/diagnostics of amazon-ssm-agent.
+The format of the output of `ssm-cli get-diagnostics --output json`, and the names of its rows, come
+from the folder agent/cli/diagnostics of amazon-ssm-agent.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from .preferences import Preferences
 
-_SESSIONS: Final = "2.3.68.0"
-_OF_TYPE: Final = {
+_FIRST_WITH_SESSIONS: Final = "2.3.68.0"
+_BY_SESSION_TYPE: Final = {
     "InteractiveCommands": ("a session of InteractiveCommands", "2.3.668.0"),
     "NonInteractiveCommands": ("a session of NonInteractiveCommands", "3.0.1124.0"),
     PORT: ("forwarding a port", "2.3.672.0"),
@@ -34,7 +34,7 @@ _OF_TYPE: Final = {
 
 Each has its name in messages, and the first version of the agent that runs it.
 """
-_PORTS_OF_OTHERS: Final = "3.1.1374.0"
+_FIRST_WITH_REMOTE_PORTS: Final = "3.1.1374.0"
 _UPDATE: Final = "AWS-UpdateSSMAgent"
 """The document of AWS that updates the agent."""
 _INSTALL: Final = f"{USER_GUIDE}ssm-agent.html"
@@ -54,33 +54,36 @@ def agent_version(node: Node, preferences: Preferences) -> Outcome:
     if version is None:
         return AGENT.of(node.id).skipped("Systems Manager's record has no version of the agent")
     agent = AGENT.of(node.id, Evidence(RECORD, "AgentVersion", version))
-    for what, least in _asked(node, preferences):
+    for feature, least in _needed_features(node, preferences):
         is_new = at_least(version, least)
         if is_new is None:
             why = f"the version of the agent, {version!r}, can't be read"
             return AGENT.of(node.id).unknown(why, fix=_update(node))
         if not is_new:
-            why = f"the agent has version {version}, and {what} needs {least} or newer"
+            why = f"the agent has version {version}, and {feature} needs {least} or newer"
             is_port = preferences.document.session_type == PORT
             return agent.failed(why, fix=_update(node), is_seen=is_port)
     # The version that supports all documents, and the version that can connect.
-    for error, least in ((preferences.error, _PORTS_OF_OTHERS), (node.connection, _SESSIONS)):
+    for error, least in (
+        (preferences.error, _FIRST_WITH_REMOTE_PORTS),
+        (node.connection, _FIRST_WITH_SESSIONS),
+    ):
         if isinstance(error, CannotAsk) and not at_least(version, least):
             return AGENT.of(node.id).unasked(error)
     return agent.passed(f"the agent has version {version}, which supports the document")
 
 
-def _asked(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]]:
+def _needed_features(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]]:
     """Yield each feature that sessions need from the agent, with the first version that has it."""
     document = preferences.document
     if node.connection == "notconnected":  # a connected agent is new enough
-        yield "Session Manager", _SESSIONS
+        yield "Session Manager", _FIRST_WITH_SESSIONS
         if (node.instance or {}).get("MetadataOptions", {}).get("HttpTokens") == "required":
             yield "an instance that requires IMDSv2", "2.3.772.0"  # the first with an SDK for it
     if document.to_other_hosts:
-        yield "forwarding the port of another host", _PORTS_OF_OTHERS
-    if document.session_type in _OF_TYPE:
-        yield _OF_TYPE[document.session_type]
+        yield "forwarding the port of another host", _FIRST_WITH_REMOTE_PORTS
+    if document.session_type in _BY_SESSION_TYPE:
+        yield _BY_SESSION_TYPE[document.session_type]
     if document.key:
         yield "the key of the document", "2.3.539.0"
     if document.run_as_enabled:
@@ -102,7 +105,7 @@ class _Row:
     """A row of the diagnostics, as the file has it."""
 
     Check: str
-    """Its name."""
+    """The name of the row."""
     Status: str
     """`Success`, `Skipped` or `Failed`."""
     Note: str
@@ -144,23 +147,23 @@ def merged(check: Outcome, rows: Diagnostics, node: Node) -> Outcome:
     A check that is proven stays proven, as the file may be older.
     """
     if check.verdict == "proven" or (check.verdict == "skipped" and not check.fix):
-        return check  # a path of a hybrid node is skipped as well, with what to run on it
+        return check  # but the path of a hybrid node is skipped with a command to run on the node
     row = rows.get(check.check.row) if check.check.row else None
     if check.check in PATHS.values():
-        return _path(check, row, rows.get("Proxy configuration"))
+        return _with_path_test(check, row, rows.get("Proxy configuration"))
     if check.check is METADATA:
-        return _seen(check, row)
+        return _with_test(check, row)
     if row is None or (check.check is REGISTERED and node.online):
         return check
     why = (*check.why, f"on the node: {row.Note}")
     return replace(check, why=why, evidence=(*check.evidence, row.evidence))
 
 
-def _path(check: Outcome, row: _Row | None, proxy: _Row | None) -> Outcome:
+def _with_path_test(check: Outcome, row: _Row | None, proxy: _Row | None) -> Outcome:
     """Add the agent's connection test to a path. With a proxy, the path of the proxy counts."""
     # `Success` means only that port 443 answers: the policy of an endpoint may still deny calls.
     is_blind = check.by_policy and row and row.Status == "Success"
-    found = _seen(check, None if is_blind else row)
+    found = _with_test(check, None if is_blind else row)
     if found is check and check.verdict == "fail" and proxy and proxy.Status == "Success":
         why = "the agent uses a proxy, so the network path of the proxy counts"
         evidence = (*check.evidence, proxy.evidence)
@@ -168,7 +171,7 @@ def _path(check: Outcome, row: _Row | None, proxy: _Row | None) -> Outcome:
     return found
 
 
-def _seen(check: Outcome, row: _Row | None) -> Outcome:
+def _with_test(check: Outcome, row: _Row | None) -> Outcome:
     """Add the connection test of the agent to a check."""
     if row is None or row.Status not in ("Success", "Failed"):
         return check

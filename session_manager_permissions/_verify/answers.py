@@ -89,7 +89,7 @@ class _AnyFields(TypedDict):
 
 
 class RoleAnswer(_AnyFields, total=False):
-    """What every answer has."""
+    """The fields that every answer has."""
 
     trust: TrustAnswer
     """Only about a role: whether its trust policy lets EC2 assume it or, with `--role`, Systems

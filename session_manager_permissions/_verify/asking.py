@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from session_manager_permissions import _limits
 from session_manager_permissions._quoting import in_shell
 
-from .lines import of_profile
+from .lines import profile_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator
@@ -92,13 +92,13 @@ _INVALID_HEADER: Final = "Invalid header value"
 """The beginning of Python's error about a header; the value, which may be a secret, follows."""
 
 
-def _of_profile(profile: str | None) -> str:
+def _profile_option(profile: str | None) -> str:
     """Return the AWS CLI's option for the profile in use; "" if there is none."""
     named = profile or os.environ.get("AWS_PROFILE")
-    return f" {of_profile(named)}" if named else ""
+    return f" {profile_option(named)}" if named else ""
 
 
-def _of_source(profile: str | None) -> str:
+def _sign_in_option(profile: str | None) -> str:
     """Return the AWS CLI's option for the profile that must sign in; "" if none is named.
 
     A profile with a `source_profile` uses the credentials of its source, and does not sign in.
@@ -109,12 +109,12 @@ def _of_source(profile: str | None) -> str:
     chain = [profile or os.environ.get("AWS_PROFILE") or "default"]
     while (source := profiles.get(chain[-1], {}).get("source_profile", chain[-1])) not in chain:
         chain.append(source)
-    return _of_profile(chain[-1] if chain[1:] else profile)
+    return _profile_option(chain[-1] if chain[1:] else profile)
 
 
 def sign_in(profile: str | None = None) -> str:
     """Say how to get credentials for the profile in use."""
-    of = _of_source(profile)
+    of = _sign_in_option(profile)
     return f"sign in with the AWS CLI, such as by aws sso login{of} or aws login{of}"
 
 
@@ -131,7 +131,7 @@ def before_aws(error: Exception, profile: str | None = None) -> str:
             "the access key, the session token or the region contains a line break, or another "
             "character that a request can't contain: remove it"
         )
-    return way_out.format(error=error, profile=_of_source(profile), sign_in=sign_in(profile))
+    return way_out.format(error=error, profile=_sign_in_option(profile), sign_in=sign_in(profile))
 
 
 @cache  # it takes a tenth of a second, and AWS may refuse thousands of calls
@@ -158,7 +158,7 @@ _ENDPOINTS: Final = ("AWS_ENDPOINT_URL", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY
 def without_passwords(text: str) -> str:
     """Replace the passwords of URLs. A password from the environment is replaced everywhere.
 
-    An error of botocore quotes the URL that it could not use, or the wrong part of it.
+    An error of botocore quotes the URL that it could not use, or only the invalid part of the URL.
     """
     for name, value in os.environ.items():
         user, at, _ = value.rpartition("@")
@@ -308,7 +308,7 @@ def asking(asked: Addressee) -> Generator[None, None, None]:
         said = " ".join(str(error).split())
         similar = _misspelt(asked.region or "")
         raise CannotAsk(f"{asked.service} can't be asked: {said}{similar}") from None
-    # Such as without credentials.
+    # For example, there are no credentials.
     except (exceptions.BotoCoreError, EOFError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and _STILL_EXPIRED not in str(error):
             raise
@@ -343,7 +343,7 @@ def _refusal(error: Exception, asked: Addressee) -> CannotAsk:
         region = asked.region or ""
         named, similar = in_shell(region, _limits.REGION.fault, "REGION"), _misspelt(region)
         unless = f"check whether there is a region {region}{similar}; or " if similar else ""
-        enable = f"aws account enable-region --region-name {named}{_of_profile(asked.profile)}"
+        enable = f"aws account enable-region --region-name {named}{_profile_option(asked.profile)}"
         return CannotAsk(
             f"{action} failed: {code}: {reason}: AWS does not accept the credentials there: "
             f"{unless}{sign_in(asked.profile)}, or enable the region: {enable}"

@@ -520,12 +520,12 @@ _OF_VERIFY: Final = frozenset(
 
 
 def policy_for_credentials() -> dict[str, Any]:
-    """Return the policy that `verify --print-permissions` prints: all that the command calls."""
+    """Return the policy that `verify --print-permissions` prints, with all that `verify` calls."""
     return _policy("SessionManagerVerify", {*PERMISSIONS})
 
 
 def policy_for_audit() -> dict[str, Any]:
-    """Return the policy that `audit --print-permissions` prints: all that the command calls."""
+    """Return the policy that `audit --print-permissions` prints, with all that `audit` calls."""
     return _policy("SessionManagerAudit", {*PERMISSIONS, "ec2:DescribeRegions"} - _OF_VERIFY)
 
 

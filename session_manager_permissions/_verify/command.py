@@ -92,7 +92,7 @@ def main(
 
     Args:
         argv: the arguments. Default: - those of the process.
-        add: adds the subcommands of others. Default: - there are none.
+        add: adds the subcommands of other modules. Default: - there are none.
 
     Returns:
         The exit status: `READY`, `NOT_READY` or `CANNOT_ASK`.
@@ -105,7 +105,7 @@ def main(
     except KeyboardInterrupt:
         INTERRUPTED.set()
         text = "interrupted before there was an answer"
-    except Exception as error:  # noqa: BLE001 # Python would exit with 1, which is an answer
+    except Exception as error:  # noqa: BLE001 # Python would exit with 1, `NOT_READY`
         text = without_passwords(f"an internal error, {type(error).__name__}: {error}: report it")
     say(text)
     return CANNOT_ASK
@@ -305,7 +305,7 @@ def print_text(render: Callable[[], str]) -> None:
 
 @contextmanager
 def said_in_a_line(profile: str | None) -> Iterator[None]:
-    """Turn what boto3 raises before AWS answers into one line.
+    """Turn an error that boto3 raises before AWS answers into a `CannotAsk` of one line.
 
     Args:
         profile: the profile of the AWS configuration, if it is given.

@@ -124,7 +124,7 @@ def diagnose(
 
 
 def _with_remedies(outcomes: list[Outcome], node: Node, command: str) -> list[Outcome]:
-    """Return the outcomes with all remedies, and with the profile in all commands.
+    """Return the outcomes with all remedies, and with the AWS profile in all commands.
 
     A remedy is added for each symptom, and for each call that the credentials may not make.
     """

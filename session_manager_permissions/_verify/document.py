@@ -147,7 +147,7 @@ def _text(
 def _flag(inputs: Mapping[str, object], name: str, where: str) -> bool | None:
     """Read a boolean as the agent does; None if it is a parameter.
 
-    A missing one is false, and a string is parsed:
+    A missing boolean is false, and a string is parsed. Sources:
     `ConvertToBool` in agent/framework/docparser/parameters of amazon-ssm-agent, and
     `strconv.ParseBool` of Go.
     """

@@ -65,8 +65,8 @@ def refuse_link(path: str, option: str) -> None:
 def write(path: str, option: str, text: str) -> None:
     """Write a temporary file, which replaces the file once it is complete.
 
-    A new file is the user's alone, mode 0600, as it has data of the account. A file that exists
-    keeps its mode and its owner.
+    A new file has the mode 0600, as it contains data of the account. An existing file keeps its
+    mode and its owner.
 
     Args:
         path: the file.
@@ -88,7 +88,7 @@ def write(path: str, option: str, text: str) -> None:
 def _replace(path: Path, content: bytes) -> None:
     """Write a temporary file beside the file, and replace the file by it."""
     exists = path.exists()
-    if exists and not os.access(path, os.W_OK):  # a rename would not ask
+    if exists and not os.access(path, os.W_OK):  # a rename would ignore the mode of the file
         raise PermissionError(0, "it is read-only")
     handle, temporary = tempfile.mkstemp(prefix=_PREFIX, dir=path.parent)
     try:

@@ -1,8 +1,8 @@
 """Finds the role whose credentials the agent uses, and checks what the role may do.
 
 By the source of amazon-ssm-agent (`ec2_role_provider`), the agent registers with the role of the
-instance profile. Where that is denied, or it has no such role, it falls back to the role of Default
-Host Management Configuration, if the account has that on.
+instance profile. If AWS denies the registration, or the instance has no such role, the agent falls
+back to the role of Default Host Management Configuration, if the account has turned that on.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/fleet-manager-defau
 """
 
 
-_OF_EACH_SESSION: Final = {"ssmmessages:CreateDataChannel", "ssmmessages:OpenDataChannel"}
-"""What the agent calls at the start of each session."""
+_CALLS_OF_EACH_SESSION: Final = {"ssmmessages:CreateDataChannel", "ssmmessages:OpenDataChannel"}
+"""The actions that the agent calls at the start of each session."""
 
 
 Permissions = Mapping[str, Callable[[], Verdict | CannotAsk]]
@@ -56,7 +56,7 @@ Permissions = Mapping[str, Callable[[], Verdict | CannotAsk]]
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Whose permissions the agent has."""
+    """The role that the agent works with, and the checks of it."""
 
     outcomes: list[Outcome]
     profile: str | None = None
@@ -80,15 +80,15 @@ class Identity:
 def find_identity(node: Node, uses: Uses) -> Identity:
     """Find the role that the agent uses, and ask IAM whether it may do what sessions need."""
     if node.instance is None:
-        return _of_hybrid(node, uses)
+        return _identity_of_hybrid(node, uses)
     if node.state == "terminated":
         why = "the instance is terminated"
         skipped = [check.skipped(why) for check in CHECKS.values() if check.group == "its identity"]
         return Identity(outcomes=skipped)
-    return _of_instance(node, uses)
+    return _identity_of_instance(node, uses)
 
 
-def _of_instance(node: Node, uses: Uses) -> Identity:
+def _identity_of_instance(node: Node, uses: Uses) -> Identity:
     """Find the role of an instance: of its profile, or of Default Host Management Configuration."""
     profile, own = _own_role(node)
     error = next(iter(profile.errors), None)
@@ -310,7 +310,7 @@ def let_assume(role: LiveRole, trusted: Trust, service: str, region: str) -> tup
 
     Args:
         role: the role.
-        trusted: what its trust policy says.
+        trusted: the verdict on its trust policy.
         service: the service.
         region: a region of its partition.
     """
@@ -350,7 +350,7 @@ def _register_and_reach(
         return [check.of(None).without_role(error) for check in both]
     registers, reaches = (permissions[check.name]() for check in both)
     register, reach = (check.of(worker.arn) for check in both)
-    opens = isinstance(reaches, CannotAsk) or not reaches.denied & _OF_EACH_SESSION
+    opens = isinstance(reaches, CannotAsk) or not reaches.denied & _CALLS_OF_EACH_SESSION
     users_see = checks.NO_DATA_CHANNEL if node.connected and not opens else None
     is_seen = not (node.connected and opens)
     return [
@@ -397,10 +397,10 @@ def _by_account(
     return management.unknown(*why, fix=fix, errors=management.errors)
 
 
-def _of_hybrid(node: Node, uses: Uses) -> Identity:
+def _identity_of_hybrid(node: Node, uses: Uses) -> Identity:
     """Find the role of a hybrid node's activation, which Systems Manager assumes."""
     outside = "the node is not an EC2 instance"
-    assumable, role = _of_activation(node)
+    assumable, role = _role_of_activation(node)
     permissions = _permissions_of(node, role, uses) if role else {}
     outcomes = [
         checks.PROFILE.skipped(outside),
@@ -412,7 +412,7 @@ def _of_hybrid(node: Node, uses: Uses) -> Identity:
     return Identity(outcomes=outcomes, role=role, permissions=permissions)
 
 
-def _of_activation(node: Node) -> tuple[Outcome, LiveRole | None]:
+def _role_of_activation(node: Node) -> tuple[Outcome, LiveRole | None]:
     """Check whether Systems Manager can assume the role, and return the role as well."""
     named = node.recorded("IamRole")
     if named is None:

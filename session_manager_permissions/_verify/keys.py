@@ -47,7 +47,7 @@ def find_key(session: Session, arn: str) -> LiveKey:
     """Find the key with this ARN; for an alias, ask KMS which key it points to.
 
     Args:
-        session: makes the client.
+        session: asks AWS.
         arn: the ARN of a key or an alias.
 
     Raises:

@@ -27,18 +27,18 @@ def deployment(target: str, options: Iterable[tuple[str, str]] = (), first: str 
     """Return the command that gives the permissions to a role, a profile or a list of them.
 
     Args:
-        target: the context value that names them, such as `instance-profile=web-server`.
+        target: the context value that names the subject, such as `instance-profile=web-server`.
         options: the options of the app, by their names.
         first: more options of the CLI. Default: - none
     """
     context = [target]
     for name, value in options:
-        fits = _without_hidden(_lists.OPTIONS[name])
+        fits = _refusing_hidden(_lists.OPTIONS[name])
         context.append(f"{name}={fitting(value, fits, name.upper().replace('-', '_'))}")
     return " ".join([_DEPLOY, *filter(None, [first]), *(f"-c {word(one)}" for one in context)])
 
 
-def _without_hidden(fault: Callable[[str], str | None]) -> Callable[[str], str | None]:
+def _refusing_hidden(fault: Callable[[str], str | None]) -> Callable[[str], str | None]:
     return lambda text: hidden(text) or fault(text)
 
 
@@ -47,7 +47,7 @@ def hidden(text: str) -> str | None:
     return None if shown(text) == text else "has a character that a terminal interprets"
 
 
-def of_profile(profile: str) -> str:
+def profile_option(profile: str) -> str:
     """Return the option `--profile` for a profile of the AWS configuration."""
     return f"--profile {in_shell(profile, hidden, 'PROFILE')}"
 
@@ -72,7 +72,8 @@ def aws(command: str, region: str, more: str = "") -> str:
 def with_profile(lines: Iterable[str], profile: str | None) -> tuple[str, ...]:
     """Add `--profile` to each command among the lines, if a profile is given."""
     return tuple(
-        f"{line} {of_profile(profile)}" if profile and is_command(line) else line for line in lines
+        f"{line} {profile_option(profile)}" if profile and is_command(line) else line
+        for line in lines
     )
 
 

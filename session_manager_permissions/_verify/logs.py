@@ -43,7 +43,7 @@ def read_bucket(node: Node, bucket: str | None) -> Bucket:
     def read(found: Mapping[str, Any]) -> Bucket:
         rule = found["ServerSideEncryptionConfiguration"]["Rules"][0]
         default = rule["ApplyServerSideEncryptionByDefault"]
-        region = found.get("BucketRegion", node.region)  # S3 would have named another one
+        region = found.get("BucketRegion", node.region)  # S3 names any other region
         return Bucket(default["SSEAlgorithm"], region, default.get("KMSMasterKeyID"))
 
     asked = {"on": f"arn:{node.partition}:s3:::{bucket}", "Bucket": bucket}
@@ -68,10 +68,10 @@ def bucket_outcome(node: Node, document: LiveDocument, bucket: Bucket) -> Outcom
         return BUCKET.of(name).unasked(bucket.error)
     outcome = _encrypted(name, bucket, enforces=document.enforces_s3_encryption)
     outcome = _with_key(node, outcome, bucket)
-    return unless_theirs(outcome, node) if bucket.is_foreign else outcome
+    return unless_foreign(outcome, node) if bucket.is_foreign else outcome
 
 
-def unless_theirs(outcome: Outcome, node: Node) -> Outcome:
+def unless_foreign(outcome: Outcome, node: Node) -> Outcome:
     """Make a pass unknown, as the bucket belongs to another account."""
     if outcome.verdict != "pass":
         return outcome

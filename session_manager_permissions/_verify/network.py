@@ -1,7 +1,7 @@
 """Reads the network around a live instance from the EC2 API, for the judge of network paths.
 
-A call that is denied leaves a part of the network unknown, and so what depends on it. What is read
-is that of a VPC, so that all instances in it have it in common.
+If AWS denies a call, a part of the network is unknown, and so is each path that depends on it. The
+network is read for a whole VPC, so that all instances in the VPC share the answers.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ _OWNER_OF_ENDPOINTS: Final = "vpce.amazonaws.com"
 
 
 class Surroundings(NamedTuple):
-    """The VPC to read, and for which instances; those with equal surroundings share the answer."""
+    """The VPC to read, and what is read because of an instance; equal ones share one `LiveVpc`."""
 
     vpc: str
     """The id of the VPC."""
     account: str
     """The account of the instances."""
     services: tuple[str, ...]
-    """The services that are judged, of which the endpoints are read."""
+    """The services whose paths are judged, and whose endpoints are read."""
     bucket_region: str | None
     """The region of the log bucket, if it is known."""
     more_groups: tuple[str, ...] = ()
@@ -75,27 +75,27 @@ class LiveVpc:
         self.errors: list[CannotAsk] = []
         """Why a part of it could not be read."""
         self._region = str(self._session.region)
-        self._subnets = self._of_vpc("DescribeSubnets", "Subnets") or []
-        holding = filter(self._holds_endpoints, self._subnets)
-        self.holding_endpoints = [one["SubnetId"] for one in holding]
+        self._subnets = self._list_in_vpc("DescribeSubnets", "Subnets") or []
+        holding = filter(self._can_hold_endpoint, self._subnets)
+        self.endpoint_subnets = [one["SubnetId"] for one in holding]
         """The ids of the subnets with IPv4 in which an interface endpoint can be made."""
-        self._tables = self._of_vpc("DescribeRouteTables", "RouteTables") or []
+        self._tables = self._list_in_vpc("DescribeRouteTables", "RouteTables") or []
         self._table_of = _associated(self._tables, "SubnetId")
         main = _associated(self._tables, "Main").get(True, {}).get("RouteTableId")
         self._main_table = main or Unknown(f"the main route table of the VPC {self.id!r}")
-        acls = self._of_vpc("DescribeNetworkAcls", "NetworkAcls") or []
+        acls = self._list_in_vpc("DescribeNetworkAcls", "NetworkAcls") or []
         self.acls = _associated(acls, "SubnetId")
         """The network ACL of each subnet, as `DescribeNetworkAcls` has it."""
-        self._endpoints = self._of_vpc("DescribeVpcEndpoints", "VpcEndpoints")
+        self._endpoints = self._list_in_vpc("DescribeVpcEndpoints", "VpcEndpoints")
         self._used = [one for one in self._endpoints or () if self._is_used(one)]
         owners = (one["OwnerId"] for one in self._tables if "OwnerId" in one)
         self._owner = next(owners, self._account)
         self._vpcs = self._listed("ec2:DescribeVpcs", "Vpcs", VpcIds=[self.id]) or []
         self._ranges = tuple(dict.fromkeys(chain.from_iterable(map(_ranges, self._vpcs))))
         self._barrier = next(filter(None, map(_barrier_of, self._vpcs)), "")
-        """What may drop what passes its internet gateway. A firewall may also let out instances
-        that have no public address."""
-        self._lists = self._services_of_lists()
+        """The feature that may drop traffic through the internet gateway. A firewall may also let
+        instances out that have no public address."""
+        self._prefix_lists = self._services_by_prefix_list()
         self._routes_of = {
             table["RouteTableId"]: tuple(map(self._route, self._deciding(table["Routes"])))
             for table in self._tables
@@ -103,15 +103,15 @@ class LiveVpc:
         self._routes = [*chain.from_iterable(self._routes_of.values())]
         zones = self._zones()
         self.knows_zones = zones is not None and self._owner == self._account
-        """Whether all private hosted zones that its instances ask are known."""
+        """Whether all private hosted zones that are associated with the VPC are known."""
         self.endpoints = [*map(self._as_endpoint, self._used)]
         """The endpoints of the services that are judged."""
         self.vpc = self._as_vpc(zones)
         nats: list[_Described] = []
         if any(route.leads == "nat-gateway" for route in self._routes):
-            nats = self._of_vpc("DescribeNatGateways", "NatGateways", by="Filter") or []
-        self.arriving = self._arriving(nats)
-        """The services to which a way is being made: an endpoint of theirs, or a NAT gateway."""
+            nats = self._list_in_vpc("DescribeNatGateways", "NatGateways", by="Filter") or []
+        self.being_created = self._being_created(nats)
+        """The services to which AWS is still creating a path: an endpoint or a NAT gateway."""
         self.network = model.Network(
             vpcs={self.id: self.vpc},
             subnets={one["SubnetId"]: self._as_subnet(one) for one in self._subnets},
@@ -120,36 +120,38 @@ class LiveVpc:
             groups={one["GroupId"]: self._group(one) for one in self._groups(more_groups)},
         )
         self.judge = Judge(self.network)
-        once_served = (_serving(one, self._routes_of) for one in self.endpoints)
-        self.once_served = self._with(endpoints=model.by_service(once_served))
-        """Judges the paths as they will be once its endpoints exist, and have the names of their
-        services."""
+        once_available = (_once_available(one, self._routes_of) for one in self.endpoints)
+        self.once_available = self._with(endpoints=model.by_service(once_available))
+        """Judges the paths as they will be once the VPC's endpoints exist, and private DNS gives
+        them the names of their services."""
 
     def placement(self, instance: _Described) -> model.Placement:
-        """Return the place of an instance, as `DescribeInstances` describes it."""
+        """Return the placement of an instance that `DescribeInstances` has described."""
         own = instance["SubnetId"]
         address = self._address(instance, self.network.subnets.get(own))
-        interfaces = instance.get("NetworkInterfaces", [])  # those for EFA alone have no address
-        ways = {_way(one, address) for one in interfaces if one.get("InterfaceType") != "efa-only"}
+        interfaces = instance.get("NetworkInterfaces", [])  # EFA-only ones have no IP address
+        path_keys = {
+            _path_key(one, address) for one in interfaces if one.get("InterfaceType") != "efa-only"
+        }
         return model.Placement(
             own,
             groups_of(instance),
             _public_address(instance),
-            changed_by=model.OTHER_INTERFACE if len(ways) > 1 else "",
+            changed_by=model.OTHER_INTERFACE if len(path_keys) > 1 else "",
             address=address,
         )
 
     def _address(self, instance: _Described, subnet: model.Subnet | None) -> IPv4Network | None:
-        """Return the address of an instance, if a rule is about some addresses of its subnet."""
+        """Return an instance's address, if a rule is about only some addresses of its subnet."""
         address = instance.get("PrivateIpAddress")
         if address is None or subnet is None or not isinstance(subnet.range, IPv4Network):
             return None
-        others = self._blocks - {subnet.range}
+        others = self._ranges_in_rules - {subnet.range}
         return IPv4Network(address) if any(map(subnet.range.supernet_of, others)) else None
 
     @cached_property
-    def _blocks(self) -> set[IPv4Network]:
-        """Return the ranges of the rules by which connections come in to what is in the VPC."""
+    def _ranges_in_rules(self) -> set[IPv4Network]:
+        """Return the ranges in network ACL entries and in the inbound rules of security groups."""
         subnets, groups = self.network.subnets.values(), self.network.groups.values()
         acls = (one.acl for one in subnets if isinstance(one.acl, model.NetworkAcl))
         of_acls = (entry.range for acl in acls for entry in acl.entries)
@@ -169,7 +171,7 @@ class LiveVpc:
         )
 
     def table_of(self, subnet_id: str | None) -> object:
-        """Return the id of the route table of a subnet, or what decides it."""
+        """Return the id of a subnet's route table, or an `Unknown` that says what decides it."""
         subnet = self.network.subnets.get(subnet_id)
         return subnet.table if subnet else self._main_table
 
@@ -183,16 +185,16 @@ class LiveVpc:
             Attribute=name,
         )
 
-    def _arriving(self, nats: Iterable[_Described]) -> frozenset[str]:
-        """Name the services to which waiting may open a way."""
+    def _being_created(self, nats: Iterable[_Described]) -> frozenset[str]:
+        """Return the services whose paths may open by themselves, as AWS is creating parts."""
         if any(one["State"] not in _SETTLED for one in nats):
             return frozenset(self._services)
         made = (one for one in self._used if one["State"].lower() not in _SETTLED)
         return frozenset(ec2.service_of(one["ServiceName"])[0] for one in made)
 
     def _groups(self, more: tuple[str, ...]) -> list[_Described]:
-        """List the security groups of the VPC, and those that its instances have besides."""
-        groups = self._of_vpc("DescribeSecurityGroups", "SecurityGroups") or []
+        """List the security groups of the VPC, and its instances' groups from other VPCs."""
+        groups = self._list_in_vpc("DescribeSecurityGroups", "SecurityGroups") or []
         if not more:
             return groups
         by_id = [{"Name": "group-id", "Values": [*more]}]
@@ -206,13 +208,15 @@ class LiveVpc:
         return self._unless_error(tried(ask))
 
     def _unless_error(self, found: _Found | CannotAsk) -> _Found | None:
-        """Return what is found; if it is an error, keep that, and return None."""
+        """Return what is found; if it is an error, add it to `errors`, and return None."""
         if isinstance(found, CannotAsk):
             self.errors.append(found)
             return None
         return found
 
-    def _of_vpc(self, operation: str, result: str, by: str = "Filters") -> list[_Described] | None:
+    def _list_in_vpc(
+        self, operation: str, result: str, by: str = "Filters"
+    ) -> list[_Described] | None:
         of_vpc = [{"Name": "vpc-id", "Values": [self.id]}]
         return self._listed(f"ec2:{operation}", result, **{by: of_vpc})
 
@@ -252,18 +256,18 @@ class LiveVpc:
             complete=complete,
             # a route to a gateway that is not attached is a blackhole
             internet_gateways=tuple((gateway, True) for gateway in dict.fromkeys(gateways)),
-            answers=tuple(self._answers()),
+            edge_routes=tuple(self._edge_routes()),
         )
 
-    def _answers(self) -> Iterator[tuple[str, model.Route]]:
+    def _edge_routes(self) -> Iterator[tuple[str, model.Route]]:
         for gateway, table in _associated(self._tables, "GatewayId").items():
             routes = self._routes_of[table["RouteTableId"]]
             yield from ((gateway, route) for route in routes if route.leads != "local")
 
     def _names_pass(self, resolver: Fact) -> Fact:
-        """Tell whether the public names of the services lead where AWS wants them to.
+        """Tell whether the services' public names resolve to the addresses that AWS gives them.
 
-        Other DNS servers than Amazon's, and a DNS firewall, may answer with something else.
+        DNS servers other than Amazon's, and a DNS firewall, may answer with other addresses.
         """
         if isinstance(resolver, Unknown):
             return resolver
@@ -273,7 +277,7 @@ class LiveVpc:
         return firewall if found is None or found else True
 
     def forwards(self, service: str) -> bool:
-        """Tell whether a rule of Route 53 Resolver may send the name of a service elsewhere.
+        """Tell whether a rule of Route 53 Resolver may forward queries for the name of a service.
 
         The most specific rule decides. The name that private DNS gives an endpoint is more specific
         than a rule for a domain above it.
@@ -284,7 +288,8 @@ class LiveVpc:
         over = [one for one in self._dns_rules if self._is_below(service, one)]
         if any(resolves(one, self.vpc) is True for one in self.vpc.endpoints(ec2.Service(service))):
             over = [one for one in over if one.startswith(service)]
-        return bool(over) and self._dns_rules[max(over, key=len)] != "SYSTEM"  # which is Amazon's
+        # Amazon's own resolver answers what a rule of the type `SYSTEM` is about.
+        return bool(over) and self._dns_rules[max(over, key=len)] != "SYSTEM"
 
     @cached_property
     def forwarded(self) -> Judge:
@@ -292,7 +297,7 @@ class LiveVpc:
         return self._with(resolver=Unknown(f"the DNS rules of the VPC {self.id!r}"))
 
     def once_made(self, endpoint: model.Endpoint) -> Judge:
-        """Judge the paths with an endpoint that a remedy makes, or changes by its id."""
+        """Return a judge of the paths with an endpoint that a remedy creates, or changes by id."""
         endpoints = {one.id: one for one in (*self.endpoints, endpoint)}
         found = model.by_service(endpoints.values())
         return self._with(endpoints=found, dns_support=True, dns_hostnames=True)
@@ -302,10 +307,10 @@ class LiveVpc:
 
     @cached_property
     def _dns_rules(self) -> dict[str, str] | None:
-        """Return the types of the VPC's rules of Route 53 Resolver by their domains.
+        """Return the type of each Route 53 Resolver rule of the VPC by its domain.
 
-        It is None if not all are known. A rule that delegates has no domain: it is about records of
-        private hosted zones.
+        The result is None if not all rules are known. A delegation rule has no domain: it is about
+        records of private hosted zones.
         """
         if self.vpc.resolver is not True:  # its instances may ask other DNS servers
             return {}
@@ -320,7 +325,7 @@ class LiveVpc:
         return {one["DomainName"]: one["RuleType"] for one in found if one.get("DomainName")}
 
     def _zones(self) -> list[_Described] | None:
-        """List the private hosted zones of the VPC but those of endpoints; None if not known."""
+        """List the VPC's private hosted zones, except those of endpoints; None if not known."""
         call, asked = "route53:ListHostedZonesByVPC", {"VPCId": self.id, "VPCRegion": self._region}
         found = self._listed(call, "HostedZoneSummaries", **asked)
         if found is None:
@@ -338,7 +343,8 @@ class LiveVpc:
     def _resolver(self) -> Fact:
         """Tell whether the VPC's instances ask Amazon's DNS resolver, by its DHCP options.
 
-        A VPC may have no options. Then instances on Nitro ask it, and other instances ask none.
+        A VPC may have no DHCP options. Then instances on Nitro ask Amazon's resolver, and other
+        instances ask none.
         https://docs.aws.amazon.com/vpc/latest/userguide/DHCPOptionSetConcepts.html
         """
         own_servers = Unknown(f"the DNS servers in the DHCP options of the VPC {self.id!r}")
@@ -351,7 +357,7 @@ class LiveVpc:
 
     def _is_used(self, endpoint: _Described) -> bool:
         """Tell whether an endpoint may lead to a service that is judged."""
-        # that of a resource or of a service network has no service
+        # an endpoint for a resource or a service network has no service name
         service, is_fips = ec2.service_of(endpoint.get("ServiceName", ""))
         called = self.bucket_region if service == "s3" else self._region
         of_region = called in (None, endpoint.get("ServiceRegion", self._region))
@@ -415,16 +421,17 @@ class LiveVpc:
             zones=_zones_of(found),
         )
 
-    def _holds_endpoints(self, subnet: _Described) -> bool:
-        """Tell whether a subnet with IPv4 is in an Availability Zone, such as `eu-west-1a`.
+    def _can_hold_endpoint(self, subnet: _Described) -> bool:
+        """Tell whether a subnet can hold an interface endpoint: with IPv4, in an Availability Zone.
 
-        A Local Zone and a Wavelength Zone have longer names, and no endpoints of the services.
+        The names of Local Zones and Wavelength Zones are longer than that of an Availability Zone,
+        such as `eu-west-1a`. The services have no endpoints in these zones.
         """
         zone = subnet.get("AvailabilityZone", f"{self._region}a").removeprefix(self._region)
         return "CidrBlock" in subnet and "OutpostArn" not in subnet and len(zone) == 1
 
     def _deciding(self, routes: list[_Described]) -> Iterator[_Described]:
-        """Yield the routes of a table that decide on the way to a service.
+        """Yield the routes of a table that decide where traffic to a service goes.
 
         A static route for the same addresses has priority over one that a virtual private gateway
         propagates, and so has the local route for all addresses of the VPC.
@@ -452,16 +459,16 @@ class LiveVpc:
         return model.Route("ipv6", leads, target, name)
 
     def _prefix_list(self, prefix_list: str) -> model.PrefixList:
-        service = self._lists.get(prefix_list, "")
+        service = self._prefix_lists.get(prefix_list, "")
         return model.PrefixList(f"the prefix list {prefix_list!r}", service)
 
-    def _services_of_lists(self) -> Mapping[str, str]:
-        """Name the service behind each prefix list that a gateway endpoint has put into a table."""
+    def _services_by_prefix_list(self) -> Mapping[str, str]:
+        """Return the service of each prefix list for which a gateway endpoint has added a route."""
         services = {
             one["VpcEndpointId"]: ec2.service_of(one.get("ServiceName", ""))[0]
             for one in self._endpoints or ()
         }
-        # This region's S3 is not the one called.
+        # The agent calls S3 in the region of the bucket, and not in this region.
         if self.bucket_region not in (None, self._region):
             elsewhere = {"s3": str(ec2.Service("s3", self._region))}
             services = {one: elsewhere.get(of, of) for one, of in services.items()}
@@ -476,7 +483,7 @@ class LiveVpc:
         """Read a NAT gateway."""
         name, state = found["NatGatewayId"], found["State"]
         available: Fact = state == "available"
-        # A regional one has a route table of its own.
+        # A regional NAT gateway has a route table of its own.
         routes = self._routes_of.get(found.get("RouteTableId", ""), ())
         if state not in _SETTLED:
             available = Unknown(f"the NAT gateway {name!r}, which is {state}")
@@ -535,7 +542,7 @@ def _ranges(vpc: _Described) -> Iterator[IPv4Network]:
 
 
 def _barrier_of(vpc: _Described) -> str:
-    """Name what may drop what passes the internet gateway of a VPC; "" if nothing does.
+    """Name the feature that may drop traffic through a VPC's internet gateway; "" if none does.
 
     https://docs.aws.amazon.com/vpc/latest/userguide/vpc-encryption-controls.html
     """
@@ -551,7 +558,7 @@ def _associated(listed: Iterable[_Described], by: str) -> dict[Any, _Described]:
     return {one[by]: its for its in listed for one in its.get("Associations", []) if by in one}
 
 
-def _serving(endpoint: model.Endpoint, tables: Iterable[str]) -> model.Endpoint:
+def _once_available(endpoint: model.Endpoint, tables: Iterable[str]) -> model.Endpoint:
     """Return an endpoint as it will be once it exists and has the name of its service."""
     if endpoint.exists is False:
         return endpoint
@@ -591,10 +598,10 @@ def _primary(instance: _Described) -> _Described:
     return {}
 
 
-def _way(interface: _Described, address: IPv4Network | None) -> str:
-    """Return what the paths of a network interface depend on.
+def _path_key(interface: _Described, address: IPv4Network | None) -> str:
+    """Return a text that is equal for network interfaces whose paths are the same.
 
-    The interfaces that Amazon EKS attaches to a node for its Pods have all of that in common.
+    It is equal for all interfaces that Amazon EKS attaches to a node for its Pods.
 
     Args:
         interface: the network interface.
@@ -608,7 +615,7 @@ def _way(interface: _Described, address: IPv4Network | None) -> str:
 def _public_address(instance: _Described) -> Fact:
     """Tell whether the instance has a public IPv4 address, or gets one when it is started.
 
-    The attribute `MapPublicIpOnLaunch` of the subnet counts at the launch alone.
+    The attribute `MapPublicIpOnLaunch` of the subnet counts only at the launch.
     """
     if instance.get("PublicIpAddress") or _primary(instance).get("Association", {}).get("PublicIp"):
         return True

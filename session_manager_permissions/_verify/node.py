@@ -139,11 +139,11 @@ class Node:
 
     @property
     def diagnostics(self) -> str:
-        """The line that runs the agent's own diagnostics on it."""
+        """The command line that runs the agent's own diagnostics on the node."""
         return f"{self.program('ssm-cli')} get-diagnostics --output table"
 
     def program(self, name: str) -> str:
-        """Return the beginning of a line that runs a program of the agent on it."""
+        """Return the beginning of a command line that runs a program of the agent on the node."""
         is_snap = (self.recorded("PlatformName") or "").startswith("Ubuntu")
         return _PROGRAMS.get("Ubuntu" if is_snap else self.platform or "", "sudo {}").format(name)
 

@@ -34,7 +34,7 @@ _RETRIES: Final = timedelta(hours=1)
 _MOST_HYBRID_NODES: Final = 100
 """How many hybrid nodes are compared by their addresses."""
 _LONGEST: Final = 300
-"""How many characters of a line of the console are shown."""
+"""How many characters of a line of the console output are shown."""
 _WITHOUT_AGENT: Final = (
     ("amazon", r"(al2023|amzn2?)-ami-minimal-", "a minimal image of Amazon Linux"),
     ("amazon", r"amzn-ami-[\w.]+-amazon-ecs-optimized", "an image of Amazon Linux 1 for ECS"),
@@ -153,14 +153,14 @@ def _in_diagnostics(node: Node, rows: Diagnostics) -> Iterator[Clue]:
 
 
 def _changed(node: Node, what: str, when: datetime | None, call: str, field: str) -> Iterator[Clue]:
-    """Yield a change that came after the last known try of the agent.
+    """Yield a clue if a change came after the agent's last known try to connect.
 
     Args:
         node: the node.
         what: what has changed.
         when: the date of the change, if it is known.
         call: the call whose answer has the date.
-        field: where the answer has it.
+        field: the field with the date.
     """
     if when is not None and when > _last_try(node):
         why = f"{what} at {when:%Y-%m-%d %H:%M:%S} UTC, after the agent's last known try"
@@ -192,7 +192,7 @@ def _not_assumable(node: Node, role: LiveRole) -> Iterator[Clue]:
 
 
 def _associations(node: Node) -> Iterator[Clue]:
-    """Yield when the instance got its profile."""
+    """Yield a clue if the instance got its profile after the agent's last known try."""
     call = "ec2:DescribeIamInstanceProfileAssociations"
     of_node = [{"Name": "instance-id", "Values": [node.id]}]
     for one in node.spare.listed(call, "IamInstanceProfileAssociations", Filters=of_node):
@@ -409,20 +409,20 @@ _WAITS_HALF_AN_HOUR: Final = frozenset({PROFILE.name, ASSUMABLE.name, REGISTER.n
 sooner at first, and later after at most an hour: agent/…/credentialrefresher_deps.go."""
 
 
-def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[str, ...]:
+def remedies(node: Node, causes: Sequence[str], unknown: Sequence[str]) -> tuple[str, ...]:
     """Say what to do about a symptom.
 
     Args:
         node: the node.
         causes: the checks that fail and can be its cause.
-        open_: the checks that are unknown and can be its cause.
+        unknown: the checks that are unknown and can be its cause.
     """
     within = "30 minutes" if causes and _WAITS_HALF_AN_HOUR.issuperset(causes) else "an hour"
     again = f"restart the agent, or wait until it tries again by itself, within {within}"
     lines = (again, *_restart(node)) if node.runs else ()  # the start of a node starts the agent
     if causes:
         return (f"first fix the checks that fail: {', '.join(causes)}", *lines)
-    if open_:
-        return (f"resolve the checks that are unknown: {', '.join(open_)}", *lines)
+    if unknown:
+        return (f"resolve the checks that are unknown: {', '.join(unknown)}", *lines)
     none_fails = "none of the checks that the connection needs fails"
     return (f"{none_fails}: {again}", *lines[1:], *_ask_node(node))

@@ -38,7 +38,7 @@ _OWN_TAG: Final = "aws:PrincipalTag/"
 _NOT_OF_USER: Final = (_OWN_TAG, "aws:SourceIdentity", "aws:FederatedProvider")
 """The prefixes of the condition keys that no call of a user has, except for the user's own tags."""
 _SIGNS_CHANNEL: Final = "1.2.764.0"
-"""The first plug-in that signs the channel with the operator's credentials."""
+"""The first version of the plug-in that signs the channel with the operator's credentials."""
 _PLUGIN_PAGE: Final = f"install it: {USER_GUIDE}session-manager-working-with-install-plugin.html"
 
 
@@ -85,24 +85,24 @@ def _operator(node: Node, arn: str) -> Operator:
         )
     if ":assumed-role/" in arn:
         _, role_name, session_name = arn.split("/", 2)
-        return _of_role(find_role(node.session, role_name), session_name)
+        return _role_as_operator(find_role(node.session, role_name), session_name)
     if _limits.principal_fault(arn):
         raise CannotAsk(
             f"IAM's policy simulator accepts only users and roles, and the caller is {arn}: give "
             "the ARN of another operator"
         )
     if ":user/" not in arn:
-        return _of_role(find_role(node.session, arn))
+        return _role_as_operator(find_role(node.session, arn))
     return node.session.ask(
         "iam:GetUser",
-        lambda found: _of_user(found["User"]),
+        lambda found: _user_as_operator(found["User"]),
         on=arn,
         missing=f"there is no user {arn}: give another",
         UserName=arn.rpartition("/")[2],
     )
 
 
-def _of_user(found: Mapping[str, Any]) -> Operator:
+def _user_as_operator(found: Mapping[str, Any]) -> Operator:
     """Return the operator for a user. IAM needs the user's path, which the given ARN may lack."""
     arn = well_formed(found["Arn"], _limits.principal_fault)
     name, user_id, tags = arn.rpartition("/")[2], found["UserId"], tags_of(found)
@@ -110,7 +110,7 @@ def _of_user(found: Mapping[str, Any]) -> Operator:
     return Operator(arn=arn, tags=tags, names=(name, user_id), context=keys)
 
 
-def _of_role(role: LiveRole, session_name: str | None = None) -> Operator:
+def _role_as_operator(role: LiveRole, session_name: str | None = None) -> Operator:
     """Return the operator for a role session. The session may have other tags than the role."""
     name = session_name or _SAMPLE_NAME
     user_id = f"{role.id}:{name}"
@@ -157,7 +157,7 @@ def may_start(node: Node, preferences: Preferences, operator: Operator | CannotA
     refused = [one for one in decisions if not one.allowed]
     channels = [one for one in refused if one.call.action == _CHANNEL]
     if len(channels) == 1 and channels[0].answer["decision"] == "implicitDeny":
-        refused.remove(channels[0])  # either is enough
+        refused.remove(channels[0])  # access to one of the two channels is enough
     denied = [*_unless_by_sample(node, arn, refused, found)]
     asked = OPERATOR.of(arn, *checks.simulated(answers))
     missing = sorted({key for one in (*decisions, *denied) for key in one.missing})

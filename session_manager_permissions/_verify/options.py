@@ -101,7 +101,7 @@ def import_extras(modules: Iterable[str], extra: str = "verify") -> None:
 
 
 def read_json(path: str, option: str, give: str) -> Callable[[type[_Shape]], _Shape]:
-    """Read a file of JSON, and return what gives it a type.
+    """Read a JSON file, and return a function that converts its content to a type.
 
     Args:
         path: the file.
@@ -109,8 +109,8 @@ def read_json(path: str, option: str, give: str) -> Callable[[type[_Shape]], _Sh
         give: what to give instead, for the errors.
 
     Returns:
-        A function of a `TypedDict`. Fields that this does not have are left out: a newer version
-        may have added them. The function raises `CannotAsk` if the file lacks a field.
+        A function that takes a `TypedDict`. It leaves out fields that the type does not have, as a
+        newer version may have added them. It raises `CannotAsk` if the file lacks a field.
 
     Raises:
         CannotAsk: the file can't be read, it is too large, or it is not JSON.

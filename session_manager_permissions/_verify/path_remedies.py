@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions import _limits
 from session_manager_permissions._network import verdicts
 from session_manager_permissions._network.ec2 import LAST_ENTRY, S3, Service
-from session_manager_permissions._network.endpoint_policy import of_service, policy_allows
+from session_manager_permissions._network.endpoint_policy import calls_of_service, policy_allows
 from session_manager_permissions._network.judge import resolves
 from session_manager_permissions._network.model import Endpoint, Placement
 from session_manager_permissions._patterns import as_list
@@ -197,7 +197,7 @@ class PathRemedies:
 
     def _of_policy(self, endpoint: Endpoint) -> tuple[str, ...]:
         """Return a command that allows the agent's calls for the account, unless a Deny remains."""
-        actions = of_service(endpoint.service, self.caller.calls)
+        actions = calls_of_service(endpoint.service, self.caller.calls)
         allows = {
             "Effect": "Allow",
             "Principal": "*",
@@ -317,8 +317,8 @@ class PathRemedies:
     def _new(self, service: str) -> Endpoint:
         """Return a new interface endpoint, in the subnet of the instance if it can be there."""
         groups = self._groups_of_others() or groups_of(self.node.instance or {})[:1]
-        own, held = self._subnet, self.vpc.holding_endpoints
-        subnet = own if own in held else next(iter(held), "")
+        own, possible = self._subnet, self.vpc.endpoint_subnets
+        subnet = own if own in possible else next(iter(possible), "")
         return Endpoint(_NEW, "", Service(service), subnets=(subnet,), groups=(*groups,))
 
     def _groups_of_others(self) -> Sequence[Reference]:

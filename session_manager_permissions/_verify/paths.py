@@ -100,7 +100,7 @@ def _judged(
     streams = preferences.document.streams
     to_log = model.calls_to_log(streams=streams is True)
     place = vpc.placement(instance)
-    # Without a policy to judge, instances with other roles are in the same place.
+    # If no endpoint has a policy, instances with different roles can share one placement.
     if any(one.policy is not None for one in vpc.endpoints):
         principal = identity.role.arn if identity.role and identity.replaced is False else ""
         place = place._replace(principal=principal, resources=(*_resources(node, preferences),))
@@ -116,7 +116,7 @@ def _judged(
     opening = judged(vpc.judge, *certain)
     paths = judged(vpc.judge, *to_log, *certain)
     in_case = judged(vpc.judge, *model.calls_to_log(streams=streams is not False), *possible)
-    served = judged(vpc.once_served, *to_log, *certain)
+    served = judged(vpc.once_available, *to_log, *certain)
     for service, path in in_case.items():
         if paths[service].state is verdicts.State.OPEN:
             denied = "whether the agent makes a call that is denied"
@@ -128,7 +128,7 @@ def _judged(
     caller = place._replace(calls=(*to_log, *possible))
     remedies = PathRemedies(node=node, vpc=vpc, caller=caller, opened=opened, changes=changes)
     paths = {
-        service: _as_told(service, path, served[service] if service in vpc.arriving else path)
+        service: _as_told(service, path, served[service] if service in vpc.being_created else path)
         for service, path in paths.items()
     }
     shut = [service for service, path in opening.items() if path.problems]
@@ -229,7 +229,7 @@ class _PathOutcomes(NamedTuple):
         is_seen = is_needed and service in self.shut
         failed = of_path.failed(first, *others, fix=fixes, is_seen=is_seen, users_see=users_see)
         is_now = service != "ssm" or not node.connected
-        is_passing = service in vpc.arriving and all(map(_is_of_routes, path.problems))
+        is_passing = service in vpc.being_created and all(map(_is_of_routes, path.problems))
         return replace(failed, is_passing=is_passing).seen_if(is_now=is_now)
 
 

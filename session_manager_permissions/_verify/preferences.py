@@ -140,7 +140,11 @@ def _permission_outcomes(
         elif check.name in identity.permissions:
             found = identity.permissions[check.name]()
             outcome = check.of(subject).simulated(found, is_seen=bool(enforced))
-            yield _of_bucket(outcome, node, preferences) if check is checks.LOG_TO_S3 else outcome
+            yield (
+                _unless_bucket_open(outcome, node, preferences)
+                if check is checks.LOG_TO_S3
+                else outcome
+            )
         elif identity.role is None:
             yield check.of(subject).without_role(identity.error)
         elif (key_usable := preferences.outcomes[checks.KEY_USABLE]).verdict == "unknown":
@@ -149,10 +153,10 @@ def _permission_outcomes(
             yield check.of(subject).skipped("the key can't be used, whatever the role may do")
 
 
-def _of_bucket(outcome: Outcome, node: Node, preferences: Preferences) -> Outcome:
+def _unless_bucket_open(outcome: Outcome, node: Node, preferences: Preferences) -> Outcome:
     """Make the permission unknown if IAM could not be asked about all that the bucket needs."""
     error = preferences.uses.bucket.key
     if outcome.verdict in ("pass", "unknown") and isinstance(error, CannotAsk):
         why = f"it is not known whether the role may use the key of the bucket: {error}"
         return outcome.unknown(why, *outcome.why, fix=outcome.fix, errors=[*outcome.errors, error])
-    return logs.unless_theirs(outcome, node) if preferences.uses.bucket.is_foreign else outcome
+    return logs.unless_foreign(outcome, node) if preferences.uses.bucket.is_foreign else outcome

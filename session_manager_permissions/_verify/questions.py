@@ -53,7 +53,7 @@ class Bucket(NamedTuple):
 
     algorithm: str = ""
     region: str | None = None
-    """Its region, if it is known."""
+    """The region of the bucket, if it is known."""
     named_key: str | None = None
     """The key as its default encryption names it."""
     key: LiveKey | CannotAsk | None = None
@@ -61,7 +61,7 @@ class Bucket(NamedTuple):
     is_foreign: bool = False
     """Whether it belongs to another account than the role."""
     error: CannotAsk | None = None
-    """Why it could not be read."""
+    """Why the encryption of the bucket could not be read."""
 
 
 class Uses(NamedTuple):
@@ -81,7 +81,7 @@ class Question(NamedTuple):
     subject: str | None
     """The key, the bucket or the log group that it is about."""
     calls: tuple[Call, ...]
-    """The calls that must be allowed, and about which IAM is asked together with others."""
+    """The calls that must be allowed; one request may ask IAM about them and other calls."""
     grant: str
     """The arguments of `SessionManagerPermissions` that grant it."""
     options: tuple[tuple[str, str], ...] = ()
@@ -89,7 +89,7 @@ class Question(NamedTuple):
     is_either: bool = False
     """Whether one of the calls is enough."""
     apart: tuple[Call, ...] = ()
-    """The other calls that must be allowed, whose condition keys have values of their own."""
+    """The other calls that must be allowed; they have their own condition keys and requests."""
     notes: Mapping[str, str] = {}
     """The effect of a denial, by action."""
     spared: tuple[str, ...] = ()
@@ -101,7 +101,7 @@ class Question(NamedTuple):
     lacks: frozenset[str] = _LACKS
     """The prefixes of the condition keys that the calls certainly do not have, in lower case."""
     has: tuple[str, ...] = ()
-    """The keys with such a prefix that the calls do have, in lower case."""
+    """The condition keys with a prefix in `lacks` that the calls do have, in lower case."""
     policies_count: bool = False
     """Whether the policies of the resources count even if IAM policies allow the calls."""
 
@@ -116,7 +116,7 @@ class Agent:
     uses: Uses
     """The resources that the session preferences make it use."""
     spare: Session | None = None
-    """Asks about the calls that are apart, and reads the policies of keys and buckets.
+    """Asks about the calls in `apart`, and reads the policies of keys and buckets.
 
     Default: - `session` asks about those calls, and the policies are not read
     """
@@ -142,7 +142,7 @@ class Agent:
         """
         reaches = self._calls(_needs.CHANNELS)
         role = "the role, by role=... or instance_profile=..."
-        # A channel is no resource.
+        # A channel is not a resource, so it has no tags.
         asked = [Question("reach", None, reaches, role, lacks=_NO_TAGS), self._registration()]
         of_session = simulator.session_context(self.node_id)
         for key in self.uses.keys:
@@ -170,8 +170,8 @@ class Agent:
 
         Args:
             needs: what the role needs, each on one resource.
-            own: the condition keys of these calls alone. A value takes the place of that which
-                each call has.
+            own: the condition keys of these calls alone. They replace the keys of the same name
+                that every call has.
             region: the region of resources whose ARNs name none. Default: - the instance's region
             owner: the account of such resources; "" if it is not known. Default: - the role's
         """
@@ -204,7 +204,7 @@ class Agent:
             samples = [hybrid, instance] if self.is_hybrid else [self.arn or instance]
             needs += [_needs.REGISTRATION._replace(resource=one) for one in samples]
         grant = "allow_registration=True"
-        if self.arn is None and not self.is_hybrid:  # of a node, `default-host-management` says it
+        if self.arn is None and not self.is_hybrid:  # a check says the same about a known node
             grant += (
                 "; if the account has Default Host Management Configuration, that may register the "
                 "instance instead, and the role's own policies are then not used"

@@ -1,4 +1,4 @@
-"""Reads the policy of a key or a bucket, and the grants of a key, and tells whom they let in.
+"""Reads the policy of a key or a bucket, and the grants of a key, and tells whom they allow.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
@@ -31,21 +31,21 @@ if TYPE_CHECKING:
 
 
 class Admission(NamedTuple):
-    """What a resource's own policy says of a principal."""
+    """What a resource's own policy decides about a principal's call."""
 
     answer: Literal["named", "account", "closed", "denied", "unknown"]
-    """`named`: it allows the principal itself. `account`: it leaves it to the policies of IAM.
-    `closed`: it does neither."""
+    """`named`: the policy allows the principal itself. `account`: the policy lets IAM policies
+    decide. `closed`: the policy does neither. `denied`: a Deny in the policy applies."""
     why: str
     """A clause, without a full stop."""
     fix: tuple[str, ...] = ()
-    """What to change in it, so that it lets the principal in."""
+    """What to change in the policy, so that it allows the call."""
     error: CannotAsk | None = None
-    """Why it, or the grants of the key, could not be read."""
+    """Why the policy, or the grants of the key, could not be read."""
 
     @property
     def is_shut(self) -> bool:
-        """Tell whether the call is denied by it, whatever the policies of IAM allow."""
+        """Tell whether the policy denies the call, whatever IAM policies allow."""
         return self.answer in ("denied", "closed")
 
 
@@ -55,13 +55,13 @@ class ResourcePolicy(NamedTuple):
     session: Session
     """Asks AWS for the organization, if the policy has a condition on one."""
     of: str
-    """What it belongs to, as a message names it."""
+    """The key or the bucket, as a message names it."""
     statements: tuple[Any, ...] = ()
     error: CannotAsk | None = None
-    """Why it could not be read."""
+    """Why the policy could not be read."""
     key: str = ""
-    """The ARN of the key, if it belongs to one. For a bucket, policies of IAM count whatever its
-    own policy allows."""
+    """The ARN of the key, if the policy is that of a key. For a bucket, IAM policies count whatever
+    the bucket's policy allows."""
     grants: Callable[[], list[dict[str, Any]]] = list
     """Asks for the grants of the key, each as a statement."""
 
@@ -70,8 +70,8 @@ class ResourcePolicy(NamedTuple):
     ) -> Admission:
         """Tell whether the policy lets a user or a role make a call, or a grant of the key does.
 
-        A grant is enough where nothing denies the call. Few roles have one: if the grants can't be
-        read, the answer is as it is without them, and says so.
+        A grant is enough if nothing denies the call. Few roles have a grant: if the grants can't be
+        read, the answer is the one without grants, and says so.
 
         Args:
             principal: the ARN of the user or the role.
@@ -97,7 +97,7 @@ class ResourcePolicy(NamedTuple):
     def _admits(  # noqa: PLR0911 # one for each answer
         self, principal: str, call: Call, each: RequestContext, *, by_iam: bool
     ) -> Admission:
-        """Tell whether the policy, without grants of the key, lets somebody make the call."""
+        """Tell whether the policy, without grants of the key, lets the principal make the call."""
         does = "deny" if by_iam and not self.key else "allow"
         if error := self._unread_by(principal.split(":")[4]):
             why = f"the policy of {self.of} may {does} it, and could not be read: {error}"
@@ -116,7 +116,7 @@ class ResourcePolicy(NamedTuple):
             return Admission("denied", f"the policy of {self.of} denies it", (fix,))
         if by_account.answer is Answer.IMPLICIT_DENY:
             why = f"the policy of {self.of} allows neither the account nor {principal}"
-            return Admission("closed", why, self._opening(principal))
+            return Admission("closed", why, self._letting_iam_decide(principal))
         left_to_iam = Admission("account", f"the policy of {self.of} lets IAM policies decide")
         if itself.answer is Answer.IMPLICIT_DENY and not by_iam:
             return left_to_iam
@@ -141,12 +141,12 @@ class ResourcePolicy(NamedTuple):
             return CannotAsk(f"only its account, {owner}, can read it: ask there")
         return self.error
 
-    def _opening(self, principal: str) -> tuple[str, ...]:
-        """Say how to let the policy of a key leave access to the policies of IAM."""
+    def _letting_iam_decide(self, principal: str) -> tuple[str, ...]:
+        """Say how to change the policy of a key so that IAM policies can allow the key's use."""
         put = f"kms put-key-policy --key-id {in_shell(self.key, _limits.key_fault, 'KEY')}"
         partition, account = (principal.split(":")[part] for part in (1, 4))
         root = f"arn:{partition}:iam::{account}:root"
-        uses = ("kms:Decrypt", "kms:GenerateDataKey")  # none that changes the key
+        uses = ("kms:Decrypt", "kms:GenerateDataKey")  # neither action changes the key
         allows = _LETS_ALL_IN | {"Principal": {"AWS": root}, "Action": uses}
         whole = with_statement({"Version": "2012-10-17", "Statement": [*self.statements]}, allows)
         what_it_does = (
@@ -159,7 +159,7 @@ class ResourcePolicy(NamedTuple):
 
 _LETS_ALL_IN: Final = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
 _OF_ORGANIZATION: Final = frozenset({"aws:principalorgid", "aws:principalorgpaths"})
-"""The condition keys, in lower case, that no call has from an account in no organization."""
+"""The condition keys, in lower case, that a call from an account outside organizations lacks."""
 _UNKNOWN: Final[dict[str, Any]] = {"Bool": {}}
 """Stands for a condition of which nothing is known."""
 
@@ -169,7 +169,7 @@ def _is_about(
 ) -> bool | None:
     """Tell whether a statement is about a user or a role, or also about its account.
 
-    A Deny on the account is one on each of its principals.
+    A Deny for the account applies to each of its principals.
     """
     is_wide = by_account or statement["Effect"] == "Deny"
     account = principal.split(":")[4] if is_wide else ""
@@ -197,10 +197,11 @@ def with_organization(
 
 
 def policy_of(session: Session, who: str, call: Call, *, by_iam: bool) -> ResourcePolicy | None:
-    """Read the policy of a key, or of the bucket of an object; None of anything else.
+    """Read the policy of a key, or of the bucket of an object; None for any other resource.
 
-    The policy of another account's key is not enough, as the account of the caller has to allow the
-    call too. A grant is enough, unless that policy, which only its own account can read, denies it.
+    For a key of another account, the key's policy is not enough, as the caller's account has to
+    allow the call too. A grant is enough, unless the key's policy, which only the key's account can
+    read, denies the call.
 
     Args:
         session: asks AWS.
@@ -212,7 +213,9 @@ def policy_of(session: Session, who: str, call: Call, *, by_iam: bool) -> Resour
     service, _, owner, name = resource.split(":", 5)[2:] if ":" in resource else ("", "", "", "")
     if service == "kms" and owner != account and not by_iam:
         by_account = _LETS_ALL_IN | {"Principal": {"AWS": account}}
-        return _of_key(session, resource, is_foreign=True)._replace(statements=(by_account,))
+        return _unread_key_policy(session, resource, is_foreign=True)._replace(
+            statements=(by_account,)
+        )
     if service == "kms":
         return key_policy(session, resource)
     if service != "s3":
@@ -226,11 +229,11 @@ def policy_of(session: Session, who: str, call: Call, *, by_iam: bool) -> Resour
 def key_policy(session: Session, arn: str) -> ResourcePolicy:
     """Read the policy of a key."""
     there, asked = session.in_region(arn.split(":")[3]), {"KeyId": arn, "PolicyName": "default"}
-    return _read(there, "kms:GetKeyPolicy", _of_key(session, arn), on=arn, **asked)
+    return _read(there, "kms:GetKeyPolicy", _unread_key_policy(session, arn), on=arn, **asked)
 
 
-def _of_key(session: Session, arn: str, *, is_foreign: bool = False) -> ResourcePolicy:
-    """Return a policy of a key that is not read, with what reads the key's grants."""
+def _unread_key_policy(session: Session, arn: str, *, is_foreign: bool = False) -> ResourcePolicy:
+    """Return the policy of a key before it is read, with the function that reads its grants."""
     grants = partial(_grants, session.in_region(arn.split(":")[3]), arn, is_foreign=is_foreign)
     return ResourcePolicy(session, f"the key {arn}", key=arn, grants=grants)
 
@@ -262,7 +265,7 @@ def _grants(session: Session, arn: str, *, is_foreign: bool) -> list[dict[str, A
 
 
 def _read(session: Session, call: str, policy: ResourcePolicy, **asked: str) -> ResourcePolicy:
-    """Read a policy: return it with its statements, or with why they can't be read."""
+    """Read a policy: return it with its statements, or with the error if they can't be read."""
 
     def read(found: Mapping[str, Any]) -> ResourcePolicy:
         statements = as_list(json.loads(found["Policy"])["Statement"])

@@ -1,4 +1,4 @@
-"""Answers `verify` about a role: asks IAM what the role may do, and shows the answer."""
+"""Makes the answer of `verify` about a role: asks IAM what the role may do, and prints it."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _document(arguments: argparse.Namespace, session: Session, role: LiveRole) -
 
 
 def _trusted(role: LiveRole, session: Session, *, of_instances: bool) -> TrustAnswer | None:
-    """Tell whether the trust policy lets EC2 or, of a role, Systems Manager assume the role."""
+    """Tell whether the trust policy lets EC2 or, with `--role`, Systems Manager assume the role."""
     if role.trust_policy is None:
         return None
     ec2 = ec2_in(role.partition)
@@ -96,7 +96,10 @@ def _trusted(role: LiveRole, session: Session, *, of_instances: bool) -> TrustAn
 
 
 def role_as_json(
-    role: LiveRole | None, document: LiveDocument, verdicts: Sequence[Verdict], of_aws: str | None
+    role: LiveRole | None,
+    document: LiveDocument,
+    verdicts: Sequence[Verdict],
+    aws_profile: str | None,
 ) -> RoleAnswer:
     """Return what `--output json` prints about a role.
 
@@ -104,7 +107,7 @@ def role_as_json(
         role: the role.
         document: what sessions use.
         verdicts: what IAM says of the role.
-        of_aws: the profile of the AWS configuration, for the commands to run.
+        aws_profile: the profile of the AWS configuration, for the commands to run.
     """
     return {
         "version": 1,
@@ -121,7 +124,7 @@ def role_as_json(
                 "allowed": verdict.allowed,
                 "verdict": _verdict(verdict),
                 "why": verdict.why,
-                "fix": [*with_profile(verdict.fix, of_aws)],
+                "fix": [*with_profile(verdict.fix, aws_profile)],
                 "notes": verdict.notes,
                 "answers": [*verdict.answers],
             }
@@ -143,7 +146,7 @@ def print_role(found: RoleAnswer, console: Console) -> None:
     found = all_shown(found)
     capabilities = found["capabilities"]
     table = Table("capability", "answer", "why", show_lines=True)
-    for column in table.columns[:2]:  # at their heads no word is cut off, however narrow it is
+    for column in table.columns[:2]:  # their headers must not be cut off in a narrow terminal
         column.min_width = len(str(column.header))
     trusted = found.get("trust")
     allowed_by = {fix: ["be assumed"] for fix in trusted["fix"]} if trusted else {}

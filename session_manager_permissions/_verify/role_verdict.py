@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 class CallVerdict(NamedTuple):
-    """What is known of one call: by IAM, and by the policy of the key or the bucket."""
+    """What is known of one call from IAM, and from the policy of the key or the bucket."""
 
     call: Call
     answer: SimulatorAnswer
     """What IAM says."""
     admission: Admission
-    """What the policy of a key or a bucket says, `account` if it was not asked."""
+    """What the policy of the key or the bucket decides; `account` if it was not read."""
     missing: tuple[str, ...]
     """The condition keys that the call may have, and for which IAM was given no value."""
 
@@ -66,12 +66,12 @@ class CallVerdict(NamedTuple):
 
 
 def unless(keys: Collection[str]) -> str:
-    """Say that a denial depends on condition keys, as the end of a sentence; empty without keys."""
+    """Say, as the end of a sentence, that a denial depends on condition keys; "" without keys."""
     return f", unless a condition on {', '.join(keys)} decides otherwise" if keys else ""
 
 
 def by_absent(denied: Iterable[CallVerdict], of: str) -> list[str]:
-    """Say which condition keys policies ask for, of those that the denied calls do not have.
+    """Say on which condition keys policies have conditions that the denied calls do not have.
 
     Args:
         denied: the calls.
@@ -93,7 +93,7 @@ def decided(
     if_allowed: bool = True,
     each: RequestContext = OF_ANY_CALLER,
 ) -> CallVerdict:
-    """Put together what is known of a call: what IAM's policies say, and the resource's own.
+    """Combine what is known of a call from IAM policies and from the resource's own policy.
 
     Args:
         session: reads the policy of the key or the bucket. None: it is not read.
@@ -101,12 +101,12 @@ def decided(
         call: the call.
         answer: what IAM says.
         lacks: the prefixes of the keys that the call certainly does not have, in lower case.
-        has: the keys with such a prefix that it does have, in lower case.
-        if_allowed: whether that policy is read also where IAM's policies allow the call.
-        each: the condition keys of each call of the principal, by which that policy is judged.
+        has: the keys with such a prefix that the call does have, in lower case.
+        if_allowed: whether the resource's policy is read even if IAM policies allow the call.
+        each: the condition keys of each call of the principal, for the resource's policy.
     """
     by_iam = is_allowed(answer)
-    # The policy of a resource of the same account allows a user whatever the boundary lacks.
+    # A resource's policy in the same account can allow a user what the boundary does not allow.
     limited = answer["allowed_by_permissions_boundary"] is False and ":user/" not in principal
     blocked = limited or answer["allowed_by_organizations"] is False
     admission = Admission("account", "")
@@ -125,7 +125,7 @@ class Verdict(NamedTuple):
     decisions: tuple[CallVerdict, ...]
     """What is known of each call."""
     deployment: str = ""
-    """The command that deploys all that the role was asked about; "" if no one command can."""
+    """The command that deploys all permissions that IAM was asked about; "" if no command can."""
 
     @property
     def answers(self) -> list[SimulatorAnswer]:
@@ -134,15 +134,15 @@ class Verdict(NamedTuple):
 
     @property
     def _denied(self) -> list[CallVerdict]:
-        """List what denies it; empty if it is allowed."""
+        """List the calls that are denied; empty if all that matters is allowed."""
         return [] if self.allowed else [one for one in self.decisions if not one.allowed]
 
     @property
     def allowed(self) -> bool:
-        """Tell whether every call is allowed that is not spared, or one of them if one is enough.
+        """Tell whether all calls but those in `spared` are allowed, or one call if one is enough.
 
-        If one is enough, the last is on the instance itself, to which a deny on instances applies
-        whatever is allowed on `*`.
+        If one is enough, the last call is on the instance itself, and a Deny on instances applies
+        to it, whatever is allowed on `*`.
         """
         allowed = [one.allowed or one.call.action in self.question.spared for one in self.decisions]
         if self.question.is_either:
@@ -165,7 +165,7 @@ class Verdict(NamedTuple):
 
     @property
     def fix(self) -> list[str]:
-        """Say what would allow them; empty if all are allowed."""
+        """Say what would allow the denied actions; empty if all are allowed."""
         fixes = [one.unless_open(fix) for one in self._denied for _, fix in self._causes(one)]
         return list(dict.fromkeys(chain.from_iterable(fixes)))
 
@@ -178,7 +178,7 @@ class Verdict(NamedTuple):
     def is_open(self) -> bool:
         """Tell whether what is not known may reverse the denial."""
         open_ = [one.is_open or one.call.action in self.question.in_doubt for one in self._denied]
-        if self.question.is_either and not self.decisions[1:]:  # the other is not asked about
+        if self.question.is_either and not self.decisions[1:]:  # IAM was asked about one call only
             open_ += [one.answer["decision"] == "implicitDeny" for one in self._denied]
         return any(open_) and (self.question.is_either or all(open_))
 
@@ -205,7 +205,7 @@ class Verdict(NamedTuple):
         return notes
 
     def _causes(self, denied: CallVerdict) -> list[tuple[str, list[str]]]:
-        """List what denies the action, each with what to do about it."""
+        """List the causes of a denial, each with what to do about it."""
         of_resource = [(denied.admission.why, [*denied.admission.fix])]
         if denied.by_iam:
             return of_resource
@@ -220,7 +220,7 @@ class Verdict(NamedTuple):
 def blocks(
     answer: SimulatorAnswer, of: str, boundary: str | None = None
 ) -> list[tuple[str, list[str]]]:
-    """List what denies an action whatever is granted, each with what to do about it.
+    """List what denies an action whatever the role's policies grant, each with what to do about it.
 
     Args:
         answer: what IAM says.
@@ -248,9 +248,9 @@ def blocks(
 
 
 def _deployment(role: LiveRole, asked: Iterable[Question]) -> str:
-    """Return the command that gives a role all that it is asked about; "" if no one command can.
+    """Return the command that grants a role all that IAM was asked about; "" if no command can.
 
-    It is one for all, as another deployment without one of the options would take that away.
+    One command has all options, as a deployment without an option removes what the option grants.
     """
     options = [option for one in asked for option in one.options]
     if len({name for name, _ in options}) < len(options):  # a key for each region
@@ -265,14 +265,15 @@ def _deployment(role: LiveRole, asked: Iterable[Question]) -> str:
 def ask(agent: Agent) -> list[tuple[str, Callable[[], Verdict | CannotAsk]]]:
     """Ask IAM's simulator about the role's policies, its boundary and the organization's policies.
 
-    Nothing is done or changed. The simulator does not read the policies of keys and buckets. So
-    they are read as well if only the role's policies lack an action on one, or if `policies_count`.
-    They are read, and the calls in `apart` are asked about, only when a verdict is needed.
+    This changes nothing. The simulator does not read the policies of keys and buckets. So they are
+    read as well if only the role's policies lack an action on a key or a bucket, or if
+    `policies_count`. They are read, and IAM is asked about the calls in `apart`, only when somebody
+    asks for the verdict.
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
 
     Returns:
-        For each question its capability, and what returns the verdict, or why IAM could not be
-        asked.
+        For each question its capability, and a function that returns the verdict, or why IAM could
+        not be asked.
     """
     session, role, asked = agent.session, agent.role, agent.questions()
     at_once = [call for one in asked for call in one.calls]

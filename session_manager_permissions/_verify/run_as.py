@@ -37,7 +37,7 @@ def run_as(node: Node, preferences: Preferences, operator: Operator | CannotAsk 
         why = "Run As is on, which is for Linux and macOS, and the node runs Windows"
         fix = "start the session with a document in which Run As is off"
         return RUN_AS.of(None, evidence).unknown(why, fix=fix)
-    found = _unless_usual_elsewhere(_of_operator(document.run_as_user, operator, evidence), node)
+    found = _unless_usual_elsewhere(_by_operator(document.run_as_user, operator, evidence), node)
     if found.verdict == "pass" and isinstance(node.record, CannotAsk):
         return found.unknown(*found.why, "what the node runs is not known", errors=[node.record])
     return found
@@ -54,11 +54,11 @@ _PLATFORMS_WITH_USER: Final = {
     "rocky": ("Rocky",),
     "ubuntu": ("Ubuntu",),
 }
-"""The users that images come with, and how the names of their platforms begin."""
+"""The users that images come with, and the beginnings of the names of those images' platforms."""
 
 
 def _unless_usual_elsewhere(outcome: Outcome, node: Node) -> Outcome:
-    """Leave it open whether a user exists that the images of another platform come with."""
+    """Make a pass unknown if only the images of another platform come with the user."""
     runs = node.recorded("PlatformName")
     usual = _PLATFORMS_WITH_USER.get(str(outcome.subject), ())
     if outcome.verdict != "pass" or not usual or not runs or runs.startswith(usual):
@@ -71,12 +71,12 @@ def _unless_usual_elsewhere(outcome: Outcome, node: Node) -> Outcome:
     return user.unknown(why, fix=f"on the node: id {outcome.subject}")
 
 
-def _of_operator(
+def _by_operator(
     in_document: str | None, operator: Operator | CannotAsk | None, of_document: Evidence
 ) -> Outcome:
     """Judge the user by the operator's tag, which wins over the document.
 
-    A role's session may have the tag instead of the role, and nothing shows it beforehand.
+    A role's session may have the tag instead of the role, and no call shows that beforehand.
     """
     if isinstance(operator, CannotAsk):
         return RUN_AS.of(in_document).unasked(operator)
@@ -85,10 +85,10 @@ def _of_operator(
     if tag:
         call = "iam:GetUser" if is_sure else "iam:GetRole"
         by_tag = RUN_AS.of(tag, of_document, Evidence(call, _TAG, tag))
-        return _of_user(by_tag, tag, f"the tag {_TAG} of the operator", is_sure=is_sure)
+        return _by_name(by_tag, tag, f"the tag {_TAG} of the operator", is_sure=is_sure)
     named = RUN_AS.of(in_document, of_document)
     if in_document:
-        return _of_user(named, in_document, "the document", is_sure=is_sure)
+        return _by_name(named, in_document, "the document", is_sure=is_sure)
     why = "Run As is on, and the document names no user"
     fix = f"set runAsDefaultUser of the document, or the tag {_TAG} of the operator"
     if not is_sure:
@@ -98,7 +98,7 @@ def _of_operator(
     return named.failed(why, fix=fix, users_see=RUN_AS_NOBODY)
 
 
-def _of_user(named: Outcome, user: str, source: str, *, is_sure: bool) -> Outcome:
+def _by_name(named: Outcome, user: str, source: str, *, is_sure: bool) -> Outcome:
     """Judge whether a user can exist, by its name."""
     if user == "root":
         why = f"{source} names root, and Session Manager runs no session as root"

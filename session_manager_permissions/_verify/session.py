@@ -25,13 +25,13 @@ _RETRIES: Final = {"mode": "standard"}
 _TIMEOUTS: Final[dict[str, Any]] = {"connect_timeout": 5, "read_timeout": 10}
 """How many seconds a service has to accept a connection, and to answer."""
 _REPORT_AFTER: Final = 4
-"""After this many seconds a wait is reported."""
+"""After how many seconds the command reports that it is waiting."""
 _MOST_SIMULATIONS: Final = 4
-"""How many requests to IAM's simulator count. IAM may take one resource in a request and no more,
-which needs many requests for the same answer.
+"""How many requests to IAM's simulator count as calls. IAM may accept only one resource in a
+request, so that the same answer needs many requests.
 """
 _GLOBAL: Final = ("iam", "organizations", "route53")
-"""The services that answer the same in every region."""
+"""The services that give the same answers in every region."""
 
 
 class Calls(Protocol):
@@ -61,7 +61,7 @@ class Boto:
 
         if os.environ.get("AWS_PROFILE") == "":  # botocore looks for a profile with that name
             del os.environ["AWS_PROFILE"]
-        # Of all that AWS makes, only boto3 does not read AWS_REGION.
+        # boto3, unlike the other SDKs of AWS, does not read AWS_REGION.
         region = region or os.environ.get("AWS_REGION") or None
         self._core: Any = get_session()
         self._core.register("after-call.s3", _add_bucket_region)
@@ -69,8 +69,9 @@ class Boto:
             botocore_session=self._core, profile_name=profile, region_name=region
         )
         try:
-            self._session.get_credentials()  # else what a program prints is taken for AWS's answer
-        except (*NO_ANSWER, json.JSONDecodeError):  # whose text may have what the program prints
+            # Later, the error would look like an answer that is not from AWS.
+            self._session.get_credentials()
+        except (*NO_ANSWER, json.JSONDecodeError):  # its text may contain the program's output
             raise CannotAsk(
                 "no credentials: the credential_process of the profile is empty, or prints none: "
                 "run it by itself, and see what it prints"
@@ -110,7 +111,7 @@ class Boto:
 
     def client(self, service: str, region: str | None) -> Any:  # noqa: ANN401 # as boto3's
         """Return the client of a service in a region, made when it is first used."""
-        with self._lock:  # to make a client is not safe in threads, and takes longer than a call
+        with self._lock:  # creating a client is not thread-safe, and takes longer than a call
             if (service, region) not in self._clients:
                 made = self._session.client(service, region_name=region, config=self._config)
                 self._clients[service, region] = made
@@ -124,16 +125,16 @@ def _add_bucket_region(parsed: _Described, context: _Described, **_: object) -> 
 
 
 class Waiting:
-    """What the program waits for: the answers to calls, and credentials."""
+    """Keeps track of what the program waits for: answers to calls, and credentials."""
 
     def __init__(self, tell: Callable[[str], None] = lambda _: None) -> None:
-        """Take the function that is told each call before it is made."""
+        """Take the function that is called with the name of each call before it is made."""
         self._tell = tell
         self._since: list[tuple[str, float]] = []
 
     @contextmanager
     def on(self, call: str) -> Iterator[None]:
-        """Wait for a call as long as the block lasts."""
+        """Note that the program waits for a call while the block runs."""
         self._tell(call)
         entry = call, time.monotonic()
         self._since.append(entry)
@@ -144,7 +145,7 @@ class Waiting:
 
     @contextmanager
     def said(self, say: Callable[[str], None]) -> Iterator[None]:
-        """Report the call to each service that the program has waited for too long."""
+        """While the block runs, report each service for which the program waits too long."""
         done = Event()
         Thread(target=self._watch, args=(say, done), daemon=True).start()
         try:
@@ -180,11 +181,11 @@ class Session:
     """The calls that were made."""
     _silent: dict[tuple[str, str | None], CannotAsk] = field(default_factory=dict)
     _turns: dict[Hashable, AbstractContextManager[object]] = field(default_factory=dict)
-    """A lock for each call and place. Until the first answer one thread makes the call alone,
-    as it may be retried for long."""
+    """A lock for each call, service and region. Until the first answer, only one thread makes the
+    call, as botocore may retry it for long."""
 
     def anew(self) -> Session:
-        """Return a session that asks the same calls, and knows no answer yet."""
+        """Return a session with the same credentials and region that keeps no answers yet."""
         return Session(self.calls, self.region, self.profile, self._waiting)
 
     def in_region(self, region: str) -> Session:
@@ -265,7 +266,7 @@ class Session:
             try:
                 with asking(addressee):
                     return next(found, None)
-            except NotReached as error:  # another call would be tried as often, and for as long
+            except NotReached as error:  # the next call would be retried for as long
                 raise self._silent.setdefault(place, error) from None
 
         with self._lock:
@@ -281,18 +282,18 @@ class Session:
                 page = next_page()
 
     def once(self, key: Hashable, find: Callable[[], _Found]) -> _Found:
-        """Return what is found by this key, once for the session, whichever thread is first."""
+        """Return the result of `find`, which the first thread calls, once for each key."""
         with self._lock:
             known = self._answers.get(key)
             answer = self._answers.setdefault(key, Future())
         if known is None:
             try:
                 answer.set_result(find())
-            except BaseException as error:  # noqa: BLE001 # else the others wait for ever
+            except BaseException as error:  # noqa: BLE001 # else other threads wait for ever
                 answer.set_exception(error)
         failure = answer.exception()
         if failure is not None:
-            raise failure.with_traceback(None)  # else it grows with each that asks
+            raise failure.with_traceback(None)  # else its traceback grows with each raise
         return answer.result()  # type: ignore[no-any-return]
 
     def tried(self, call: str, read: Callable[[Any], _Found], **more: Any) -> _Found | CannotAsk:  # noqa: ANN401 # as `ask` takes it
@@ -309,7 +310,7 @@ class Session:
 
 
 def _joined(pages: Iterable[_Described]) -> _Described:
-    """Make one answer of its pages."""
+    """Join the pages of an answer."""
     whole: _Described = {}
     for page in pages:
         for name, value in page.items():
@@ -322,6 +323,6 @@ def aws_session(
     profile: str | None, region: str | None, waiting: Waiting, retries: Mapping[str, Any] = _RETRIES
 ) -> Session:
     """Return a session that asks AWS by boto3."""
-    with waiting.on("credentials"):  # a program that gives them may take long
+    with waiting.on("credentials"):  # a credential_process may take long
         calls = Boto(profile, region, retries=retries)
     return Session(calls, calls.region, profile, waiting)

@@ -30,7 +30,7 @@ _UNUSABLE: Final = re.compile("Creating|Disabled|Pending(Import|(Replica)?Deleti
 https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
 """
 _ASYMMETRIC: Final = ("RSA_2048", "RSA_3072", "RSA_4096", "SM2")
-"""The specs of keys that decrypt, but make no data keys."""
+"""The specs of keys that can decrypt, but can't generate data keys."""
 _OF_AWS: Final = "the key is an AWS managed one, which only its own service may use"
 _ANOTHER_KEY: Final = "set kmsKeyId of the document to a symmetric customer managed key"
 
@@ -73,7 +73,7 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
 
 
 def key_fault(node: Node, found: Mapping[str, Any]) -> tuple[str, tuple[str, ...]] | CannotAsk:
-    """Say why a key encrypts nothing, and what to run, if that helps; "" if it encrypts.
+    """Say why a key can't encrypt sessions, and which commands help; "" if it can.
 
     A state, a spec or a usage that is not known here is returned as a `CannotAsk`.
     """
@@ -101,14 +101,14 @@ def _by_owner(node: Node, arn: str, *commands: str) -> tuple[str, ...]:
 
 
 def judged_by_its_policy(node: Node, usable: Outcome, key: LiveKey, identity: Identity) -> Outcome:
-    """Judge the key by its own policy, without which no policy of the role counts."""
+    """Judge the key by its own policy: unless that allows it, no policy of the role counts."""
     policy = key_policy(node.spare, key.arn)
     unknown = f"arn:{node.partition}:iam::{node.account}:role/ROLE"
     role = identity.role.arn if identity.role else unknown
     context = request_context(role, node.region, key.arn.split(":")[4])
     decrypt = Call("kms:Decrypt", key.arn, context, session_context(node.id))
     each = identity.role.calls_on(node.id) if identity.role else EACH_CALL
-    # What IAM says of the role is a check of its own.
+    # Another check says whether the role's IAM policies allow the call.
     admission = policy.admits(role, decrypt, each, by_iam=True)
     evidence = Evidence("kms:GetKeyPolicy", "Policy", admission.answer)
     judged = KEY_USABLE.of(usable.subject, *usable.evidence, evidence)

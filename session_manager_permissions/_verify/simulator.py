@@ -22,40 +22,40 @@ if TYPE_CHECKING:
 SAMPLE_ID: Final = "0123456789abcdef0"
 SAMPLE_SESSION: Final = f"session-{SAMPLE_ID}"
 SAMPLE_INSTANCE: Final = f"i-{SAMPLE_ID}"
-"""Samples for the simulator, which needs a session and an instance. Neither has to exist."""
+"""Samples for the simulator, which needs the ids of a session and an instance. Neither exists."""
 OF_TAGS: Final = ("ssm:resourceTag/", "aws:ResourceTag/")
-"""How the condition keys of the tags of a resource begin."""
+"""The prefixes of the condition keys for the tags of a resource."""
 _OF_OTHER_CALLS: Final = (
     *("aws:requesttag/", "aws:tagkeys", "kms:grant", "ssm:overwrite", "ssm:recursive"),
     *("s3:delimiter", "s3:existingobjecttag/", "s3:max-keys", "s3:prefix", "s3:versionid"),
 )
-"""How the keys begin, in lower case, that none of the calls has about which IAM is asked."""
+"""The prefixes, in lower case, of condition keys that none of the simulated calls has."""
 OF_ONE_CALL: Final = {
     "ssm:sessiondocumentaccesscheck": "ssm:StartSession",
     **dict.fromkeys(("s3:x-amz-acl", "s3:x-amz-server-side-encryption"), "s3:PutObject"),
 }
-"""How the keys begin, in lower case, that only one of those calls has.
+"""The prefixes, in lower case, of condition keys that only one of the simulated calls has.
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
 _ONE_BY_ONE: Final = "InvalidInput"
-"""The error of IAM if it takes actions or resources only one by one."""
+"""IAM's error if it accepts actions or resources only one by one."""
 _ASKED_ALONE: Final = "s3:GetEncryptionConfiguration"
-"""IAM accepts it with no other action of S3, as its API call has another name."""
+"""IAM accepts this action with no other action of S3, as its API call has another name."""
 _CROSS_SERVICE: Final = (
     *("aws:", "credentials-iot:", "saml:", "codebuild:buildarn", "codebuild:projectarn"),
     *("ec2:roledelivery", "ec2:sourceinstancearn", "ssm:sourceinstancearn", "glue:roleassumedby"),
     *("glue:credentialissuingservice", "identitystore:userid", "lambda:sourcefunctionarn"),
 )
-"""How the condition keys begin, in lower case, that calls to any service may have.
+"""The prefixes, in lower case, of condition keys that calls to any service may have.
 
-Those of identity providers by OpenID Connect, which `_may_have` knows, are not among them.
+The keys of OpenID Connect identity providers, which `_may_have` recognizes, are not among them.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 """
 NOW: Final = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
-"""When the command asks. It is one time, as calls with the same condition keys share a request."""
+"""The time of all calls that IAM is asked about: only calls with equal keys share a request."""
 _OF_PRINCIPAL: Final = (NotPermitted, NotThere)
-"""The errors that hold for every question about a user or a role."""
+"""The errors that would recur for every question about the same user or role."""
 
 
 class ConditionKey(NamedTuple):
@@ -63,7 +63,7 @@ class ConditionKey(NamedTuple):
 
     name: str
     value: str
-    """A comma separates those of a `stringList`."""
+    """A comma separates the values of a `stringList`."""
     type: ContextKeyTypeEnumType = "string"
     is_sample: bool = False
     """Whether the value stands for one that is not known."""
@@ -80,7 +80,7 @@ class Call(NamedTuple):
     context: Context
     """The condition keys of the call whose values are known beforehand."""
     own_context: Context = ()
-    """The condition keys of this call alone, which calls in the same request do not have."""
+    """The condition keys of this call alone, which are left out of a request with other calls."""
 
     @property
     def with_own(self) -> Call:
@@ -88,18 +88,18 @@ class Call(NamedTuple):
         return Call(self.action, self.resource, (*self.context, *self.own_context))
 
     def without(self, *names: str) -> Call:
-        """Return the call without some condition keys that others do not have."""
+        """Return the call without some of the condition keys in `own_context`."""
         own = tuple(key for key in self.own_context if key.name not in names)
         return self._replace(own_context=own)
 
     @property
     def without_own(self) -> Call:
-        """Return the call without the condition keys that others do not have."""
+        """Return the call without the condition keys in `own_context`."""
         return self._replace(own_context=())
 
     @property
     def without_samples(self) -> Call:
-        """Return the call with the keys of `context` alone whose values are known."""
+        """Return the call with only those keys of `context` whose values are known."""
         known = (key for key in self.context if not key.is_sample)
         return Call(self.action, self.resource, (*known,))
 
@@ -120,13 +120,13 @@ def simulate(
     First, calls with the same `context` share a request, without their `own_context`. Such an
     answer holds if the call is allowed and no policy has a condition on a key that was left out. It
     does not hold for a call on a resource with tags if the account is in an organization, whose
-    policies may depend on the tags. Any other call is asked about with its own keys. Where nodes
-    are alike, their ids are left out at first: the answer is then that of each of them.
+    policies may depend on the tags. IAM is then asked about each remaining call with its own keys.
+    If there are `alike` nodes, their ids are left out at first: one answer is then for all nodes.
 
     Args:
         session: asks AWS.
         principal: the ARN of the user or the role.
-        calls: what it does.
+        calls: the calls to ask about.
         alike: the ARNs of the nodes with the same role. A call on one of them shares a request with
             those on the others.
 
@@ -136,7 +136,7 @@ def simulate(
     """
     known: Answers = {}
     asked = [*dict.fromkeys(calls)]
-    for group in _in_groups(asked, alike):
+    for group in _grouped(asked, alike):
         if group[1:]:
             shared = tried(partial(_shared, session, principal, [one.without_own for one in group]))
             if isinstance(shared, _OF_PRINCIPAL):
@@ -171,10 +171,10 @@ def _is_settled(call: Call, asked: Call, answer: SimulatorAnswer | CannotAsk | N
     return _needs.TARGET_KEY.lower() not in missing
 
 
-def _in_groups(calls: Iterable[Call], alike: Sequence[str]) -> Iterable[list[Call]]:
-    """Group the calls that can share a request.
+def _grouped(calls: Iterable[Call], alike: Sequence[str]) -> Iterable[list[Call]]:
+    """Return groups of calls that can share a request.
 
-    A call on one of the nodes that are alike stands for the same call on each of them.
+    A call on one of the `alike` nodes stands for the same call on each of them.
     """
     groups: dict[tuple[Context, bool], list[Call]] = {}
     for call in calls:
@@ -186,7 +186,7 @@ def _in_groups(calls: Iterable[Call], alike: Sequence[str]) -> Iterable[list[Cal
 
 
 def _shared(session: Session, principal: str, calls: Sequence[Call]) -> Answers:
-    """Ask about calls in one request; return the answers that it gives about each by itself.
+    """Ask about calls in one request; return those answers that hold for each call by itself.
 
     Raises:
         CannotAsk: the credentials may not call IAM, or IAM does not answer.
@@ -198,7 +198,7 @@ def _shared(session: Session, principal: str, calls: Sequence[Call]) -> Answers:
 
 
 def _may_be_by_organization(answer: SimulatorAnswer) -> bool:
-    """Tell whether an organization may deny a call that was asked about with other resources.
+    """Tell whether an organization's policy may be the cause of an answer about several resources.
 
     IAM says of an action as a whole whether an organization allows it, and names none of its
     policies.
@@ -208,7 +208,7 @@ def _may_be_by_organization(answer: SimulatorAnswer) -> bool:
 
 
 def _by_themselves(session: Session, principal: str, calls: Sequence[Call]) -> Answers:
-    """Ask about actions on one resource, in a request each if IAM does not take them in one.
+    """Ask about actions on one resource, one by one if IAM does not accept them together.
 
     IAM refuses actions that "require different authorization information" in one request.
     """
@@ -264,7 +264,7 @@ def _requested(
 
 
 def _answer(call: Call, result: Mapping[str, Any], told: Mapping[str, Any]) -> SimulatorAnswer:
-    """Read what IAM says of a call; `told` has what it says of the resource in particular too."""
+    """Read IAM's result for a call; `told` has the details about the call's resource as well."""
     missing = [*result.get("MissingContextValues", []), *told.get("MissingContextValues", [])]
     boundary = told.get("PermissionsBoundaryDecisionDetail") or {}
     organization = result.get("OrganizationsDecisionDetail") or {}
@@ -307,7 +307,7 @@ def request_context(principal: str, region: str | None, owner: str) -> Context:
 def session_context(node_id: str) -> Context:
     """Return the encryption context of a session: agent/session/crypto/blockcipher.go."""
     session = ConditionKey(_needs.SESSION_KEY, SAMPLE_SESSION, is_sample=True)
-    # There may be a third one, `RandomChallenge`.
+    # The agent may also send a third key, `RandomChallenge`.
     given = ",".join(_needs.SESSION_CONTEXT)
     names = ConditionKey("kms:EncryptionContextKeys", given, "stringList", is_sample=True)
     return (session, ConditionKey(_needs.TARGET_KEY, node_id), names)
@@ -319,7 +319,7 @@ def is_allowed(answer: SimulatorAnswer) -> bool:
 
 
 def lacks_resource_policy(answer: SimulatorAnswer) -> bool:
-    """Tell whether only a resource-based policy denies, which the simulator does not read."""
+    """Tell whether only a resource-based policy, which the simulator does not read, is missing."""
     if answer["decision"] != "implicitDeny":
         return False
     decisions = answer["decision_details"].items()
@@ -336,9 +336,9 @@ def missing_keys(
     https://github.com/boto/boto3/issues/3111
 
     Args:
-        answers: what IAM said.
+        answers: IAM's answers.
         lacks: the prefixes of the keys that the calls certainly do not have, in lower case.
-        has: the keys with such a prefix that they do have, in lower case.
+        has: the keys with such a prefix that the calls do have, in lower case.
     """
     absent = (*lacks, *_OF_OTHER_CALLS)
     found = {(one["action"], key) for one in answers for key in one["missing_context_values"]}
@@ -348,7 +348,7 @@ def missing_keys(
 def _may_have(action: str, key: str, absent: tuple[str, ...], has: Collection[str]) -> bool:
     """Tell whether a call may have a condition key, by its name in lower case.
 
-    The name of an identity provider by OpenID Connect, with which its keys begin, has a dot.
+    The keys of an OpenID Connect identity provider begin with its name, which contains a dot.
     """
     prefix = key.partition(":")[0]
     is_of_any = "." in prefix or key.startswith(_CROSS_SERVICE)

@@ -1,4 +1,4 @@
-"""Text for a terminal or a page, some of which is the account's, such as the names of instances."""
+"""Text for a terminal or a page. Some of it comes from the account, such as names of instances."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PROGRAM: Final = "session-manager-permissions"
 INTERRUPTED: Final = Event()
-"""Set once a Ctrl-C has ended what the command waited for."""
+"""Set once a Ctrl-C has ended a wait of the command."""
 
 
 def all_shown(value: Any) -> Any:  # noqa: ANN401 # of any shape
@@ -33,13 +33,13 @@ def shown_time(time: str) -> str:
 
 
 def say(text: str) -> None:
-    """Write a line to standard error; if that is closed, the exit status has to be enough."""
+    """Write a line to standard error. If that is closed, only the exit status tells the result."""
     with suppress(AttributeError, OSError):
         sys.stderr.write(f"{PROGRAM}: {shown(' '.join(text.splitlines()))}\n")
 
 
 def line_of(stream: TextIO | None) -> Callable[[str], None]:
-    """Return a function that overwrites the last line of a stream, if it is a terminal that can."""
+    """Return a function that overwrites the last line of a stream, if it is a suitable terminal."""
 
     def tell(text: str) -> None:
         if stream and stream.isatty() and os.environ.get("TERM") != "dumb":

@@ -23,9 +23,9 @@ def wait_until_ready(
     """Return the last diagnosis of a node: it is ready, waiting can't help, or the time is over.
 
     Args:
-        diagnosed: diagnoses the node anew. Its argument says whether this is the last time.
+        diagnosed: diagnoses the node again. Its argument says whether this is the last time.
         seconds: how long to wait.
-        say: tells the progress.
+        say: reports the progress.
 
     Raises:
         NoNode: AWS does not know the node, even at the end of the time. A new instance is known to
@@ -43,7 +43,7 @@ def wait_until_ready(
                 raise
             say(f"after {round(time.monotonic() - began)} of {seconds} s, {error}")
         else:
-            # a region that was reached before is not a wrong one
+            # a region that was reached once is not misspelt, so a lost connection may come back
             passing = (NoNode, NotNow, NotReached)
             node, spent = found.node.id, round(time.monotonic() - began)
             if found.ready:

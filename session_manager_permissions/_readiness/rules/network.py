@@ -202,7 +202,7 @@ class NetworkRules:
         if verdicts.POLICY in faults:
             (service,) = problem.services
             denied = [call for one in problem.parts for call in one.denied]
-            calls = endpoint_policy.of_service(service, place.calls)
+            calls = endpoint_policy.calls_of_service(service, place.calls)
             yield _allow_calls(endpoint, calls, denied)
 
     def _ranges_without(self, subnet: Resource, vpc: Resource) -> Iterator[Resource]:

@@ -1,4 +1,4 @@
-"""The command `audit`: its command line, and how it answers and shows what there is."""
+"""The command `audit`: its command line, how it gets its result, and how it prints or writes it."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ def tags_of(arguments: argparse.Namespace) -> dict[str, str]:
 
 
 def refuse_unusable(arguments: argparse.Namespace) -> None:
-    """Refuse what `--from` does not use, and files that can't be written.
+    """Refuse options that have no effect with `--from`, and files that can't be written.
 
     Raises:
-        CannotAsk: there is such an option.
+        CannotAsk: such an option or such a file is given.
     """
     if arguments.results:
         unused = ("region", "all_regions", "tag", "document", "profile")
@@ -81,7 +81,7 @@ def refuse_unusable(arguments: argparse.Namespace) -> None:
             arguments, unused, "can't be used with --from, which asks nothing: leave it out"
         )
     file, listed = arguments.file, arguments.profiles_file
-    # that of pathlib fails for a loop of links
+    # `Path.resolve` fails for a loop of links
     if None not in (file, listed) and os.path.realpath(file) == os.path.realpath(listed):
         raise CannotAsk(f"--file and --profiles-file are both {file}: give each a file of its own")
     for flag, path in (("--file", file), ("--profiles-file", listed)):
@@ -131,7 +131,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _path_fault(text: str) -> str | None:
-    return None if text else "is not a path"  # said before AWS is asked for a long time
+    return None if text else "is not a path"  # refused before AWS is asked, which takes long
 
 
 def _tag_fault(text: str) -> str | None:
@@ -183,7 +183,7 @@ def as_text(arguments: argparse.Namespace, result: AuditResult) -> str:
         return f"{json.dumps(result, indent=2)}\n"
     of = {"list_path": arguments.profiles_file, "profile": arguments.profile}
     if arguments.output == "html":
-        from .page import html  # noqa: PLC0415 # the largest part, of one form alone
+        from .page import html  # noqa: PLC0415 # the largest module, for one form alone
 
         return html(result, **of)
     from .table import print_audit  # noqa: PLC0415
@@ -202,7 +202,7 @@ def write_files(arguments: argparse.Namespace, result: AuditResult) -> None:
     if arguments.file is not None:
         write(arguments.file, "--file", as_text(arguments, result))
     if arguments.profiles_file is not None:
-        if result["account"] is None:  # a stack is in one, whose profiles may have the same names
+        if result["account"] is None:  # profiles of two accounts may have the same name
             raise CannotAsk(
                 "--profiles-file lists the profiles of one account, and these results are from "
                 "several: give --from the results of one account"

@@ -17,7 +17,7 @@ from session_manager_permissions._verify.text import INTERRUPTED
 
 from .inventory import list_nodes, role_source
 from .judging import Judged, ask_and_judge, judge, unjudged
-from .merge import added_up
+from .merge import combined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -69,7 +69,8 @@ def audit(
 ) -> AuditResult:
     """Judge each instance and hybrid node of the regions.
 
-    What AWS does not answer is asked once more at the end, as the fault may pass in minutes.
+    Calls that AWS throttles, or that don't reach it, are made once more at the end, as such an
+    error may pass in minutes.
     After Ctrl-C, the result has what is known so far, and each region that is not complete says so.
 
     Args:
@@ -78,7 +79,7 @@ def audit(
         tags: the values, by key, of the tags that a node must have.
         document: the name of the Session document. Default: - `SSM-SessionManagerRunShell`, if it
             exists
-        progress: is told what is done.
+        progress: shows how far the audit is.
 
     Raises:
         CannotAsk: the account is not known.
@@ -106,7 +107,7 @@ def audit(
     judged = [one for region in audits for one in region.judged.values()]
     places = [region.result(asked_at, interrupted=interrupted) for region in audits]
     roles = [one.role for one in judged if one.role]
-    result = added_up(places, [one.result for one in judged], roles)
+    result = combined(places, [one.result for one in judged], roles)
     listed = sorted(f"{key}={value}" for key, value in tags.items())
     return {**result, "tags": listed, "document": document}
 
@@ -121,27 +122,27 @@ class _RegionAudit:
     tags: Mapping[str, str]
     document: str | None
     listed: int | None = None
-    """How many nodes it has; None until they are listed."""
+    """How many nodes the region has; None until they are listed."""
     errors: list[CannotAsk] = field(default_factory=list)
-    """Why it may have more."""
+    """The errors because of which the region may have more nodes."""
     left: list[Node] = field(default_factory=list)
     """The nodes that are not judged yet."""
     judged: dict[str, Judged] = field(default_factory=dict)
-    """By the ids of the nodes."""
+    """The nodes that are judged, by their ids."""
 
     def list_nodes(self) -> None:
         """List the nodes; those that are known already are not judged again."""
         nodes, self.errors = list_nodes(self.session, self.who, self.tags)
         known = {name for name, one in self.judged.items() if not one.again}
         left = {one.id: one for one in (*self.left, *nodes) if one.id not in known}
-        self.left = _asked_together(left.values())
+        self.left = _with_alike(left.values())
         self.listed = len(known) + len(left)
 
     def begin_again(self, anew: Session) -> bool:
-        """Take the nodes that are to be judged again; tell whether to list all nodes again, too.
+        """Queue the nodes that have to be judged again; tell whether to list the nodes again, too.
 
         Args:
-            anew: a session that knows no answer.
+            anew: a session that keeps no answers yet.
         """
         self.session = anew.in_region(str(self.session.region))
         again = (one.again for one in self.judged.values() if one.again)
@@ -182,9 +183,9 @@ def _list(audits: Sequence[_RegionAudit], pool: ThreadPoolExecutor, progress: Pr
 
 
 def _judge(audits: Sequence[_RegionAudit], pool: ThreadPoolExecutor, progress: Progress) -> None:
-    """Judge all nodes, of all regions by turns, as AWS limits the calls in each region.
+    """Judge all nodes, taking the regions in turn, as AWS limits the calls in each region.
 
-    Only its thread keeps a node, so that its memory is free once it is judged.
+    Only the thread that judges a node holds it, so that the memory is free afterwards.
     """
     by_turns = zip_longest(*([(region, node) for node in region.left] for region in audits))
     asked = {
@@ -216,7 +217,7 @@ def _mend_networks(audits: Iterable[_RegionAudit]) -> None:
 def _as_done(asked: Collection[Future[_T]]) -> Iterator[Future[_T]]:
     """Yield each call when it is done.
 
-    Ctrl-C can interrupt this wait. In that of `as_completed`, it may leave a lock held.
+    Ctrl-C can interrupt this wait. If it interrupted `as_completed`, a lock might stay held.
     """
     done: SimpleQueue[Future[_T]] = SimpleQueue()
     for one in asked:
@@ -224,8 +225,8 @@ def _as_done(asked: Collection[Future[_T]]) -> Iterator[Future[_T]]:
     yield from (done.get() for _ in range(len(asked)))
 
 
-def _asked_together(nodes: Iterable[Node]) -> list[Node]:
-    """Name with each node those that share its role, about which IAM is asked in one request."""
+def _with_alike(nodes: Iterable[Node]) -> list[Node]:
+    """Give each node the ARNs of those with the same role, as one request to IAM names them all."""
     with_role: dict[str | None, list[Node]] = {}
     for node in nodes:
         with_role.setdefault(role_source(node), []).append(node)
@@ -244,7 +245,7 @@ def _judged(node: Node, find: Callable[[Node], Judged]) -> Judged:
         judged = find(node)
     except CannotAsk as error:  # such as without the document
         judged = Judged(unjudged(node, str(error)), errors=(error,))
-    except Exception as error:  # noqa: BLE001 # what is known of the others is not lost
+    except Exception as error:  # noqa: BLE001 # the results of the other nodes stay
         why = CannotAsk(f"an internal error, {type(error).__name__}: {error}: report it")
         judged = Judged(unjudged(node, str(why)), errors=(why,))
     is_passing = any(isinstance(one, PASSING) for one in judged.errors)

@@ -19,12 +19,12 @@ ANY_PROFILE: Final = "INSTANCE_PROFILE"
 ANY_ROLE: Final = "ROLE"
 """Stands for the role of each node in a command, as above."""
 ANY_TIME: Final = "TIME"
-"""Stands for the time at which each of them last reported in."""
+"""Stands for the time at which each node last reported in."""
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?")
 
 
 class Group(NamedTuple):
-    """Nodes that share their causes, why they are there, and what to do about them."""
+    """Nodes with the same causes, the reasons, and what to do about them."""
 
     causes: tuple[str, ...]
     why: tuple[str, ...]
@@ -41,8 +41,8 @@ def grouped(nodes: Iterable[NodeResult]) -> list[Group]:
     """Group the nodes, the largest group first."""
     groups: dict[tuple[tuple[str, ...], ...], list[NodeResult]] = {}
     for node in nodes:
-        fix = of_any_profile(node, node["fix"])
-        key = tuple(node["causes"]), _of_any(node, node["why"]), _of_any(node, fix)
+        fix = without_profile_and_role(node, node["fix"])
+        key = tuple(node["causes"]), _without_node(node, node["why"]), _without_node(node, fix)
         groups.setdefault(key, []).append(node)
     found = [_group(members) for members in groups.values()]
     return sorted(found, key=lambda group: (-len(group.nodes), group[:-1]))
@@ -55,12 +55,14 @@ def _group(nodes: list[NodeResult]) -> Group:
     if not others:
         return Group(tuple(first["causes"]), tuple(why), tuple(fix), nodes)
     if len({(node["profile"], node["role"]) for node in nodes}) > 1:
-        fix = of_any_profile(first, fix)
-    return Group(tuple(first["causes"]), _of_any(first, why), _of_any(first, fix), nodes)
+        fix = without_profile_and_role(first, fix)
+    return Group(
+        tuple(first["causes"]), _without_node(first, why), _without_node(first, fix), nodes
+    )
 
 
-def of_any_profile(node: NodeResult, lines: list[str]) -> list[str]:
-    """Name no profile and no role in the command that deploys the permissions."""
+def without_profile_and_role(node: NodeResult, lines: list[str]) -> list[str]:
+    """Replace the profile and the role by placeholders in commands that deploy the permissions."""
     role = (node["role"] or "").rpartition("/")[2]
     context = {
         f"instance-profile={node['profile']}": f"instance-profile={ANY_PROFILE}",
@@ -71,5 +73,5 @@ def of_any_profile(node: NodeResult, lines: list[str]) -> list[str]:
     return lines
 
 
-def _of_any(node: NodeResult, lines: list[str]) -> tuple[str, ...]:
+def _without_node(node: NodeResult, lines: list[str]) -> tuple[str, ...]:
     return tuple(_TIME.sub(ANY_TIME, line.replace(node["id"], ANY_NODE)) for line in lines)

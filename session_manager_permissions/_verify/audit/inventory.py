@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 _Described = dict[str, Any]
 
 _NOT_ASKED: Final = "notconnected"
-"""The connection of a node until it is asked."""
+"""The connection of a node before AWS is asked about it."""
 _PAGES: Final = {"ec2:DescribeInstances": 1000, "ssm:DescribeInstanceInformation": 50}
-"""The largest page that each call gives."""
+"""The largest page that each call can return."""
 _FIELDS_OF_INSTANCE: Final = (
     *("IamInstanceProfile", "InstanceId", "InstanceLifecycle", "InstanceType", "MetadataOptions"),
     *("Platform", "PrivateIpAddress", "PublicIpAddress", "RootDeviceType", "SecurityGroups"),
     *("State", "SubnetId", "VpcId"),
 )
-"""What the checks read of an instance: the rest would take most of the memory."""
+"""The fields of an instance that the checks read. The others would take most of the memory."""
 _FIELDS_OF_INTERFACE: Final = ("Association", "Attachment", "Groups", "InterfaceType", "SubnetId")
 _FIELDS_OF_RECORD: Final = (
     *("AgentVersion", "IamRole", "InstanceId", "LastPingDateTime", "Name", "PingStatus"),
@@ -40,25 +40,25 @@ def name_of(node: Node) -> str | None:
 
 
 def role_source(node: Node) -> str | None:
-    """Return what gives the node its role: nodes that have it in common have the same role."""
+    """Return the profile's ARN, or a hybrid node's role: nodes with the same one share a role."""
     return node.recorded("IamRole") if node.is_hybrid else node.profile_arn
 
 
 def list_nodes(
     session: Session, who: str, tags: Mapping[str, str]
 ) -> tuple[list[Node], list[CannotAsk]]:
-    """List the nodes of a region that have all the tags; an instance that is terminated is none.
+    """List the nodes of a region that have all the tags, without terminated instances.
 
     If a page can't be read, the nodes of the pages before it are listed.
 
     Args:
-        session: makes the clients.
+        session: asks AWS.
         who: the ARN of the identity of the credentials.
-        tags: the values, by key.
+        tags: the values of the tags, by key.
 
     Returns:
-        The nodes, of which AWS has not been asked yet whether they are connected, and why there may
-        be more.
+        The nodes, and the errors because of which there may be more. AWS has not been asked yet
+        whether the nodes are connected.
     """
     records: dict[str, _Described] = {}  # by id, as a node may be on two pages
     without_records = read_in("ssm", lambda: records.update(_records(session, [])))
@@ -66,7 +66,7 @@ def list_nodes(
     without_instances = read_in("ec2", lambda: instances.update(_instances(session, tags)))
     errors = [without_records, without_instances]
     hybrid = records
-    if tags:  # the records do not have them
+    if tags:  # a record does not contain the node's tags
         hybrid = {}
         filters = [{"Key": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
         errors.append(read_in("ssm", lambda: hybrid.update(_records(session, filters))))
@@ -113,7 +113,7 @@ def _plain(value: str) -> str:
 
 
 def _trimmed(instance: _Described) -> _Described:
-    """Return what the checks read of an instance."""
+    """Return an instance with only the fields that the checks read."""
     interfaces = instance.get("NetworkInterfaces", ())
     return {
         **_with_fields(_FIELDS_OF_INSTANCE, instance),

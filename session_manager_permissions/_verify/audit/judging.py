@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from .result import NodeResult, NodeVerdict, RoleResult
 
-_ALL: Final[dict[str, Any]] = {"PaginationConfig": {"PageSize": 1000}}
-"""Asks about the status of all instances, on the largest pages."""
+_ALL_INSTANCES: Final[dict[str, Any]] = {"PaginationConfig": {"PageSize": 1000}}
+"""The arguments of a call for the status of all instances, in the largest pages."""
 
 
 class Judged(NamedTuple):
@@ -28,7 +28,7 @@ class Judged(NamedTuple):
 
     result: NodeResult
     role: RoleResult | None = None
-    """What is known of the role that does the work; None without one."""
+    """What is known of the role that the agent works with; None if there is none."""
     errors: tuple[CannotAsk, ...] = ()
     """Why it could not be judged, or not by all checks."""
     again: Node | None = None
@@ -41,7 +41,7 @@ def ask_and_judge(node: Node, document: str | None) -> Judged:
     """Ask whether a node, as it is listed, is connected, and judge it."""
     if node.runs:
         node = replace(node, connection=ask_connection(node.session, node.id, kept=False))
-    return judge(with_status_checks(node, **_ALL), document)
+    return judge(with_status_checks(node, **_ALL_INSTANCES), document)
 
 
 def judge(node: Node, document: str | None, changes: Changes | None = None) -> Judged:
@@ -80,11 +80,11 @@ def judge(node: Node, document: str | None, changes: Changes | None = None) -> J
 
 
 def _role(diagnosis: Diagnosis, checks: Sequence[Outcome]) -> RoleResult | None:
-    """Return what is known of the role that does the work; None without one."""
+    """Return what is known of the role that the agent works with; None if there is none."""
     identity = diagnosis.identity
     if identity.role is None:
         return None
-    of_profile = [ASSUMABLE] if identity.replaced else []  # which does not do the work then
+    of_profile = [ASSUMABLE] if identity.replaced else []  # it is about the profile's unused role
     of_role = [one for one in checks if one.check.of_role and one.check not in of_profile]
     profiles = [identity.profile] if identity.profile and not identity.replaced else []
     return {

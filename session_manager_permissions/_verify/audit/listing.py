@@ -11,7 +11,7 @@ from session_manager_permissions._verify import checks
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.files import is_stream, locked, write
 from session_manager_permissions._verify.lines import deployment as deployment_of
-from session_manager_permissions._verify.lines import hidden, of_profile
+from session_manager_permissions._verify.lines import hidden, profile_option
 from session_manager_permissions._verify.text import say
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _FLAG: Final = "--profiles-file"
 DEFAULT_LIST: Final = "profiles.txt"
-"""The name of the list in what is printed, if `--profiles-file` gives none."""
+"""The file name of the list in the output, if `--profiles-file` gives none."""
 ONE_ACCOUNT: Final = (
     "a list is for one account: give --profiles-file with --from the results of one account"
 )
@@ -33,9 +33,9 @@ _GRANTS: Final[dict[str, dict[str, str]]] = {
     checks.LOG_TO_S3.name: {"log-bucket": "NAME", "log-prefix": "", "log-bucket-key": ""},
     checks.LOG_TO_CLOUDWATCH.name: {_GROUP: "GROUP_ARN"},
 }
-"""The options of the app that grant what a check asks for, each with a stand-in for its value.
+"""The options of the app that grant what a check asks for, each with a placeholder for its value.
 
-`reach` needs none. Where the stand-in is empty, not every deployment needs the option.
+`reach` needs none. Where the placeholder is empty, not every deployment needs the option.
 """
 
 Options = dict[str, list[str]]
@@ -43,10 +43,10 @@ Options = dict[str, list[str]]
 
 
 def agreed(parts: Sequence[tuple[Collection[str], Options]]) -> Options:
-    """Return the options that grant what all parts lack, where the parts agree about the values.
+    """Return the options that grant all that is lacking, if the nodes or roles agree on a value.
 
     Args:
-        parts: the checks that fail for a node or a role, and the options whose values are known.
+        parts: for each node or role, the checks that fail and the options whose values are known.
     """
     options: Options = {}
     for check, grants in _GRANTS.items():
@@ -55,14 +55,14 @@ def agreed(parts: Sequence[tuple[Collection[str], Options]]) -> Options:
             for lacks, known in parts
             if check in lacks
         ]
-        if found and check == checks.REGISTER.name:  # whose option has the same value everywhere
+        if found and check == checks.REGISTER.name:  # its option has the same value everywhere
             options |= {name: [value] for name, value in grants.items()}
         elif _lists.REPEATED in grants:
             keys = {key for one in found for key in one.get(_lists.REPEATED, ())}
             options |= {_lists.REPEATED: sorted(keys)} if keys else {}
         elif found and all(one == found[0] for one in found):
             options |= found[0]
-        elif _GROUP in grants:  # a name is of each region in which the list is deployed
+        elif _GROUP in grants:  # a name means the group in each region where the list is deployed
             names = {arn.rpartition(":")[2] for one in found for arn in one.get(_GROUP, [""])}
             options |= {_GROUP: [*names]} if len(names) == 1 else {}
     return options
@@ -72,8 +72,8 @@ def needed(result: AuditResult) -> tuple[list[tuple[str, str]], list[str]]:
     """Return what a list of the profiles needs besides the names.
 
     Returns:
-        The options with values that are known and that a line can have, and a line with a
-        stand-in for each other one.
+        The options whose values are known and fit on a line, and for each other option a line with
+        a placeholder.
     """
     roles = [role for role in result["roles"] if role["profiles"]]
     options = agreed([(role["lacks"], role.get("options", {})) for role in roles])
@@ -98,11 +98,11 @@ def deployment(path: str, profile: str | None) -> str:
         profile: the profile of the AWS configuration. Default: - that of the environment
     """
     listed = fitting(f"instance-profiles={path}", hidden, "instance-profiles=FILE")
-    return deployment_of(listed, first="" if profile is None else of_profile(profile))
+    return deployment_of(listed, first="" if profile is None else profile_option(profile))
 
 
 def new_list(result: AuditResult) -> list[str]:
-    """Return the lines of a list that has what the result needs, and nothing else."""
+    """Return the lines of a new list, with the names and the options that the result needs."""
     added, _ = _lacking(_lists.parse("", "", _limits.instance_profile_fault), result)
     return added
 
@@ -110,8 +110,8 @@ def new_list(result: AuditResult) -> list[str]:
 def add_to_list(path: str, result: AuditResult) -> None:
     """Add the names and the options that the list lacks, except those that are commented out.
 
-    A stack may follow the file, and would take the policy from a profile that it no longer names.
-    So what the file has stays as it is, and two runs that add to it take turns.
+    A stack that is deployed from the file would remove the policy from a profile that the file no
+    longer names. So the lines of the file stay as they are, and two runs that add to it take turns.
 
     Raises:
         CannotAsk: the file can't be read or written, or it is no list.
@@ -155,7 +155,7 @@ def _with_lines(text: str, added: list[str]) -> str:
 
 
 def _lacking(listed: _lists.NameList, result: AuditResult) -> tuple[list[str], list[str]]:
-    """Return the lines to add, options before names, and what to say of the others."""
+    """Return the lines to add, options before names, and what to say of those not added."""
     added: list[str] = []
     said: list[str] = []
     for name, value in needed(result)[0]:
@@ -172,7 +172,7 @@ def _lacking(listed: _lists.NameList, result: AuditResult) -> tuple[list[str], l
     has_names = {_lists.same(line.text) for line in listed.names}
     left_out: list[str] = []
     for name in result["profiles"]:
-        # A slash would make it an ARN, and of another profile.
+        # A name with a slash would be read as an ARN, and as that of another profile.
         fault = _limits.INSTANCE_PROFILE.fault(name) or _lists.name_fault(
             name, _limits.instance_profile_fault
         )

@@ -1,4 +1,4 @@
-"""Add up what is known of nodes and roles to one result, and read results from files."""
+"""Combine what is known of nodes and roles into one result, and read results from files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from session_manager_permissions._verify.checks import ASSUMABLE, ORDER
 from session_manager_permissions._verify.lines import is_deployment
 from session_manager_permissions._verify.options import read_json
 
-from .causes import of_any_profile
+from .causes import without_profile_and_role
 from .listing import agreed
 from .result import AuditResult, NodeResult, RegionResult, RoleResult, Summary, Versioned
 
@@ -27,21 +27,21 @@ _BY_LIST: Final = (
 )
 
 
-def added_up(
+def combined(
     regions: Iterable[RegionResult], nodes: Iterable[NodeResult], roles: Iterable[RoleResult]
 ) -> AuditResult:
-    """Return the result that has these regions, these nodes and their roles.
+    """Combine regions, nodes and roles into one result.
 
     Args:
         regions: the regions, each once.
         nodes: the nodes in them.
-        roles: the roles of the nodes; several parts of one role are added up.
+        roles: the roles of the nodes; several entries about one role are merged.
     """
     by_place = sorted(regions, key=lambda one: (one["region"], one["account"]))
-    by_id = sorted(_by_list(nodes), key=lambda one: (one["region"], one["id"]))
+    by_id = sorted(_with_list_as_fixes(nodes), key=lambda one: (one["region"], one["id"]))
     accounts = sorted({region["account"] for region in by_place})
     times = [region["asked_at"] for region in by_place]
-    in_use = _each_once(roles)
+    in_use = _merged_roles(roles)
     return {
         "version": 1,
         "account": accounts[0] if len(accounts) == 1 else None,
@@ -55,15 +55,15 @@ def added_up(
     }
 
 
-def _by_list(nodes: Iterable[NodeResult]) -> list[NodeResult]:
-    """Replace the commands that deploy different permissions to one role.
+def _with_list_as_fixes(nodes: Iterable[NodeResult]) -> list[NodeResult]:
+    """Replace commands that deploy different permissions to one role by the advice to use a list.
 
-    Each takes back what the others have granted, as they deploy one stack.
+    The commands deploy the same stack, so each would remove what the others have granted.
     """
     found = [*nodes]
     commands: dict[str | None, set[str]] = {}
     for node in found:
-        lines = of_any_profile(node, node["fix"])
+        lines = without_profile_and_role(node, node["fix"])
         commands.setdefault(node["role"], set()).update(filter(is_deployment, lines))
     return [_with_list_as_fix(one) if len(commands[one["role"]]) > 1 else one for one in found]
 
@@ -88,22 +88,22 @@ def summary(nodes: Sequence[NodeResult]) -> Summary:
 
 
 def lacking(roles: Iterable[RoleResult]) -> list[str]:
-    """Name the profiles whose role lacks a permission. `role-assumable` is about none."""
+    """Name the profiles whose role lacks a permission: `role-assumable` is about no permission."""
     return sorted(
         {name for role in roles if {*role["lacks"]} - {ASSUMABLE.name} for name in role["profiles"]}
     )
 
 
-def _each_once(parts: Iterable[RoleResult]) -> list[RoleResult]:
-    """Add up the parts of each role."""
+def _merged_roles(parts: Iterable[RoleResult]) -> list[RoleResult]:
+    """Merge the entries about each role."""
     by_role: dict[str, list[RoleResult]] = {}
     for part in parts:  # IAM's names are unique regardless of case
         by_role.setdefault(part["role"].lower(), []).append(part)
-    return sorted(map(_role, by_role.values()), key=lambda role: role["role"])
+    return sorted(map(_merged_role, by_role.values()), key=lambda role: role["role"])
 
 
-def _role(parts: list[RoleResult]) -> RoleResult:
-    """Add up the parts of one role."""
+def _merged_role(parts: list[RoleResult]) -> RoleResult:
+    """Merge the entries about one role."""
     lacks = {name for part in parts for name in part["lacks"]}
     unknown = {name for part in parts for name in part["unknown"]} - lacks
     return {
@@ -122,7 +122,7 @@ def _in_order(checks: Iterable[str]) -> list[str]:
 
 
 def read(paths: Sequence[str]) -> AuditResult:
-    """Read the results of `--from`, and add them up to one.
+    """Read the results of `--from`, and combine them into one.
 
     Raises:
         CannotAsk: a file can't be read, it has no result of an audit, or two of them have the same
@@ -139,7 +139,7 @@ def read(paths: Sequence[str]) -> AuditResult:
                     f"{place[0]}: give one of the two"
                 )
             files[place] = path
-    merged = added_up(
+    merged = combined(
         [region for result in results for region in result["regions"]],
         [node for result in results for node in result["instances"]],
         [role for result in results for role in result["roles"]],
@@ -152,7 +152,7 @@ def read(paths: Sequence[str]) -> AuditResult:
 
 
 def _read_file(path: str) -> AuditResult:
-    """Read a result from a file, and refuse what is none."""
+    """Read a result from a file, and refuse any other content."""
     typed = read_json(path, "--from", _GIVE)
     version = typed(Versioned)["version"]
     if version != 1:
@@ -167,7 +167,7 @@ def _read_file(path: str) -> AuditResult:
 
 
 def _misplaced(result: AuditResult) -> str | None:
-    """Say which node is in none of the regions, which the types can't express."""
+    """Say which node is in none of the result's regions, as the types can't rule that out."""
     places = {(region["account"], region["region"]) for region in result["regions"]}
     for node in result["instances"]:
         if (node["account"], node["region"]) not in places:

@@ -1,8 +1,8 @@
 """The result of an audit as an HTML page that needs nothing else and can be attached to a ticket.
 
-Names and tags are the account's: the template escapes them, and `shown` makes visible what a
-browser would obey. The page's policy lets its own style and script run, and nothing else. The text
-is ASCII, so that the encoding of a file or a terminal can't break it.
+Names and tags come from the account: the template escapes them, and `shown` makes control
+characters visible. The Content Security Policy allows the page's own style and script alone. The
+page is ASCII, so that the encoding of a file or a terminal can't break it.
 """
 
 from __future__ import annotations

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SECONDS_BETWEEN: Final = 0.2
-"""Seconds between two lines."""
+"""Seconds between two updates of the line."""
 _MINUTE: Final = 60
 
 
 class Progress:
-    """One line, which is written over."""
+    """A line in the terminal, which each update overwrites."""
 
     def __init__(self, stream: TextIO | None, clock: Callable[[], float] = time.monotonic) -> None:
         """Take the stream, which is written to if it is a terminal."""

@@ -24,11 +24,11 @@ _BY_ROLE: Final = frozenset(
 )
 """The causes that lie in the role: their nodes are listed by role, and the others by region."""
 _IDS: Final = 3
-"""How many ids are shown of each line."""
+"""How many ids of nodes a line shows."""
 _WIDEST: Final = 1000
-"""The most columns of text that a table of figures has."""
+"""The largest width of a table of figures, in characters."""
 _LINES: Final = 10
-"""How many roles or regions are shown of each cause, and how many profiles."""
+"""How many roles or regions are shown for each cause, and how many profiles."""
 
 
 def print_audit(
