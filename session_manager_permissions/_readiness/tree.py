@@ -155,6 +155,18 @@ class ConstructTree(Constructs):
             for _, one in self._fleets
         )
 
+    def permissions(self, role: Resource) -> str:
+        """Return the path, in the stack, of the `SessionManagerPermissions` of one role, or ""."""
+        made = self.made(role)
+        found = self._permissions.get("/".join((*made.stack, *made.ids[:-1])), "")
+        return found.removeprefix(f"{'/'.join(made.stack)}/")
+
+    @cached_property
+    def _permissions(self) -> dict[str, str]:
+        """The paths of the `SessionManagerPermissions` with one role, by the path of the role."""
+        every: Any = [one for one in self._nodes if "SessionManagerPermissions" in _classes(one)]
+        return {one.roles[0].node.path: one.node.path for one in every if len(one.roles) == 1}
+
     @cached_property
     def _fleets(self) -> list[tuple[str, Any]]:
         """The fleets, each with the path of its scope."""

@@ -451,6 +451,33 @@ def test_only_for_the_policy_of_a_fleet_nothing_waits() -> None:
     assert ["SessionManagerPermissions(" in one for one in fixes] == [True, False]
 
 
+def of_two_roles(stack: cdk.Stack) -> None:
+    permitted = faults.permits(stack, faults.one_instance(stack).role)
+    permitted.attach_to_role(faults.a_role(stack))
+
+
+def of_role_of_other_stack(stack: cdk.Stack) -> None:
+    app: Any = stack.node.scope
+    env = cdk.Environment(account=stack.account, region=stack.region)
+    role = faults.a_role(cdk.Stack(app, "Roles", env=env))
+    faults.permits(stack, role)
+    ec2.Instance(stack, "Instance", vpc=vpc(stack), role=role, **MACHINE)
+
+
+@pytest.mark.parametrize(("build", "named"), [
+    (faults.late, ["SessionManagerPermissions"]),
+    (of_role_of_other_stack, ["Web/SessionManagerPermissions"]),
+    (of_two_roles, []), (faults.opens_by_the_role_alone, []),
+])  # fmt: skip
+def test_fix_names_the_construct_that_gives_the_role_the_rest(
+    build: Build, named: list[str]
+) -> None:
+    found = assert_each_fix_mends(partial(in_app, build)).findings
+
+    (fix,) = (one.fix for one in found if one.rule == "registration-missing")
+    assert re.findall('where the app makes the construct "(.*)":', fix) == named
+
+
 def test_fix_is_no_option_of_a_fleet_that_leaves_the_role_alone() -> None:
     app, _, stack = two_stacks()
     faults.group_that_starts_empty(stack)

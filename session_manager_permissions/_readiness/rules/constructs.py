@@ -101,6 +101,10 @@ class Constructs:
         """Tell whether a class of the app makes one of these constructs, and makes others too."""
         return False
 
+    def permissions(self, role: Resource) -> str:  # noqa: ARG002
+        """Return the path, in the stack, of the `SessionManagerPermissions` of one role, or ""."""
+        return ""
+
     def fleet(self, resource: Resource) -> FleetMade | None:  # noqa: ARG002
         """Return the fleet that covers a profile or a node group. Templates do not show fleets."""
         return None

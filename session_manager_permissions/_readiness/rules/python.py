@@ -273,6 +273,10 @@ class Code(Writing):
         refers_to = [role, *resources_of(options)]
         after = self._after(role, refers_to)
         whose = f"{by}={self.construct(role)}"
+        is_only = registers and not (actions[1:] or given)
+        if is_only and (there := self.constructs.permissions(role)):
+            where = f"where the app makes the construct {in_python(there)}"
+            self.remark(f"The same as {_REGISTERS} {where}:")
         permissions = self.new_permissions(after, [whose, *registers, *given], refers_to)
         self.have_wait(role, permissions, after)
 
