@@ -1,4 +1,4 @@
-"""Find the templates that `check` is given, and the findings that their app acknowledges."""
+"""Find the templates for `check`, and the findings that their app acknowledges."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .templates.model import Resource
 
 _CHECK: Final = "SessionManagerReadiness::"
-"""What precedes the name of a rule in an acknowledgement, as CDK's report prints it."""
+"""The prefix of the name of a rule in an acknowledgment, as CDK's report prints it."""
 
 
 class App(NamedTuple):
@@ -40,7 +40,7 @@ class App(NamedTuple):
 
 
 def apps(paths: Iterable[str]) -> Iterator[App]:
-    """Read the apps behind paths: each folder has one, and all files together are another one.
+    """Read the apps at the given paths. Each folder is one app, and all files together are one app.
 
     Raises:
         CannotRead: one of the paths is neither the output of CDK nor a template.
@@ -56,7 +56,7 @@ def apps(paths: Iterable[str]) -> Iterator[App]:
 
 
 def _written(files: list[str]) -> Assembly:
-    """Read templates that are given as files. A template that one of them deploys is part of it."""
+    """Read templates that are given as files, with the templates that they deploy."""
     assembly = Assembly(files)
     nested = {one.path.resolve() for one in assembly.templates if one.nested_as}
     roots = [one for one in files if Path(one).resolve() not in nested]

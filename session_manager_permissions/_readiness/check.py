@@ -56,10 +56,10 @@ def check(
 
     Args:
         assembly: the templates.
-        network: whether to look at compute, its network and the trust policies of its roles. The
-            boot order is looked at in any case.
-        constructs: knows what makes the resources, for the code of fixes. Default: - findings say
-            what to change in the templates.
+        network: whether to check compute, its network and the trust policies of its roles. The boot
+            order is checked in any case.
+        constructs: tells which constructs make the resources, for the code of fixes. Default: -
+            findings say what to change in the templates.
     """
     checked = _Checking(assembly, with_compute=network)
     found, verdicts = checked.findings()
@@ -73,27 +73,27 @@ def check(
 
 
 def unread_stacks(assembly: Assembly) -> list[Resource]:
-    """Return the resources that deploy templates that are not here, and may launch instances."""
+    """Return the resources that deploy templates which were not read and may launch instances."""
     return Launchers(Parts(assembly)).stacks
 
 
 def not_read(stacks: list[Resource]) -> str:
-    """Name the stacks of which nothing is known."""
+    """Name the stacks whose templates were not read."""
     return f"Not read: the templates of {', '.join(one.logical_id for one in stacks)}"
 
 
 class _Launched(NamedTuple):
-    """Compute, with its profile. A node group stands for the one that EKS makes for its nodes."""
+    """Compute, with its profile. A node group stands for the profile that EKS makes for it."""
 
     compute: Compute
     profile: Resource | None = None
-    """None where it has none, or where that is not known."""
+    """None if it has no profile, or if that is not known."""
     role: Role | None = None
     """The role of the profile."""
     maybe_profile: Resource | None = None
     """The profile of the app that it may have, if that is not known."""
     decides: tuple[str, ...] = ()
-    """What decides on its profile, if that is not known."""
+    """What decides which profile it has, if that is not known."""
 
 
 class _Checking:
@@ -143,7 +143,7 @@ class _Checking:
         return with_fixes(found, shared, constructs)
 
     def _ways_to_launch(self) -> list[LaunchedBy]:
-        """Return each resource that launches instances in any world, with the role of these."""
+        """Return each resource that launches instances in any world, with their role."""
 
         def of(launched: _Launched) -> Iterator[LaunchedBy]:
             compute, role = launched.compute, self._may_have(launched)
@@ -158,7 +158,7 @@ class _Checking:
     def _of_all_compute(
         self, find: Callable[[_Launched], Iterable[_Found]], *more: Resource
     ) -> list[_Found]:
-        """Return what is found of the compute of each resource, and of more, in any world."""
+        """Return the findings on the compute of each resource, and of others, in any world."""
 
         def of(resource: Resource) -> Iterator[_Found]:
             for one in self._launched(resource):
@@ -170,7 +170,7 @@ class _Checking:
     # Profiles and their roles --------------------------------------------------------------------
 
     def _of_profile(self, profile: Resource) -> tuple[tuple[Role, ...], list[Finding]]:
-        """Judge a profile by the roles behind it. If no world has it, it has no role."""
+        """Judge a profile by its possible roles. A profile that no world has is without a role."""
         roles: dict[Role, None] = {}
 
         def judge() -> list[Told]:
@@ -215,9 +215,9 @@ class _Checking:
         return told
 
     def _backup(self, role: Role, profile: Resource) -> str:
-        """Name what may let agents do without the permissions of a role; empty if nothing.
+        """Name what may replace the permissions of a role for the agent; empty if nothing does.
 
-        That is Default Host Management, a custom resource that may change the role, or a hybrid
+        It is Default Host Management, a custom resource that may change the role, or a hybrid
         activation.
         """
         answers = (self._decisions.abilities(role)[one] for one in _needs.REGISTRATION.actions)
@@ -228,9 +228,9 @@ class _Checking:
         return (all(backups) and backups[0]) or self._activations.get(profile, "")
 
     def _places(self, profile: Resource) -> list[Resource]:
-        """Return what launches instances with a profile in each stack.
+        """Return the resources that launch instances with a profile, for each stack.
 
-        It is the profile itself if nothing launches any, or if the app is of one region.
+        It is the profile itself if nothing launches any, or if the app has only one region.
         """
         launching = [one for one in self._launching.get(profile, ()) if one.exists]
         return [*{one.template.stack: one for one in launching}.values()] or [profile]
@@ -261,7 +261,7 @@ class _Checking:
         return dict(self._of_all_compute(of, *self._launchers.templates))
 
     def _of_policies(self, roles: Iterable[Role]) -> Iterator[Finding]:
-        """Find what is worth a warning about the policies of roles."""
+        """Find policies of roles that deserve a warning."""
         for role in roles:
             if role.in_app:
                 of_role = partial(rules.advice.of_role, self._roles, self._session_rules, role)
@@ -273,11 +273,11 @@ class _Checking:
                 yield from self._worlds.in_any(of_policy)
 
     def _of_sessions(self, profile: Resource, of_role: list[Finding]) -> list[Finding]:
-        """Find what keeps sessions from the instances of a profile, once they can be reached.
+        """Find why sessions on the instances of a profile fail, although they can be reached.
 
         Args:
             profile: the profile.
-            of_role: the findings on its role, whose fixes may allow what the documents ask for.
+            of_role: the findings on its role, whose fixes may allow the calls for a document.
         """
         allows = allows_of(of_role)
 
@@ -286,7 +286,7 @@ class _Checking:
             role = self._roles.of_holder(profile)
             rules_of, places = self._session_rules, self._places(profile)
             denied = [one for each in places for one in rules_of.of_calls(role, each)]
-            # The fix of the role may allow what one of the documents asks for.
+            # The fix of the role may allow the calls for one of the documents.
             is_allowed = any(fix.includes(one) for fix in allows for one in allows_of(denied))
             yield from (one for each in (profile, *places) for one in rules_of.of_documents(each))
             if denied and not is_allowed and not self._backup(role, profile):
@@ -326,14 +326,14 @@ class _Checking:
         return sorted(together(found, _in_template), key=lambda one: order(one.rule))
 
     def _mentioned(self, resource: Resource) -> set[Resource]:
-        """Return what a resource and its launch templates refer to in any world."""
+        """Return the resources that a resource and its launch templates refer to in any world."""
         mentioned = {*self._parts.refers_to(resource, resource.written)}
         for one in [one for one in mentioned if one.type == TEMPLATE]:
             mentioned.update(self._parts.refers_to(one, one.written))
         return mentioned
 
     def _of_launcher(self, resource: Resource) -> list[Finding]:
-        """Judge what a resource launches."""
+        """Judge the instances that a resource launches."""
 
         def judge() -> list[Told]:
             launched = self._launched(resource)
@@ -355,7 +355,7 @@ class _Checking:
         return found
 
     def _launched(self, resource: Resource) -> list[_Launched]:
-        """Return what a resource launches, in the world that is judged."""
+        """Return the instances that a resource launches, in the world that is judged."""
         return self._worlds.once(
             ("launched", resource), lambda: [*map(self._with_profile, self._launchers.of(resource))]
         )
@@ -374,7 +374,7 @@ class _Checking:
         return _Launched(compute, profile, self._roles.of_holder(profile))
 
     def _may_have(self, launched: _Launched) -> Role | None:
-        """Return the role that instances have, or may have; None if it is not known at all."""
+        """Return the role that instances have, or may have; None if nothing is known of it."""
         maybe = launched.maybe_profile
         return self._roles.of_holder(maybe) if maybe else launched.role
 
@@ -389,15 +389,15 @@ class _Checking:
 
     @cached_property
     def _has_endpoint_policies(self) -> bool:
-        """Whether an endpoint of the app has a policy of its own."""
+        """Whether an endpoint of the app has a policy other than the default."""
         endpoints = self._assembly.by_type["AWS::EC2::VPCEndpoint"]
         return any("PolicyDocument" in one.written for one in endpoints)
 
     def _with_caller(self, launched: _Launched) -> Compute:
-        """Add to compute the role that makes its calls and the resources that they are on.
+        """Add the role of its calls, and their resources, to compute.
 
-        Only endpoint policies ask for these. Without one, the compute stays as it is, so that
-        compute in the same place is judged once, whatever its role.
+        Only endpoint policies depend on them. Without such a policy, the compute stays unchanged,
+        so that compute in the same place is judged once, whatever its role.
         """
         compute, profile, role, *_ = launched
         if not self._has_endpoint_policies:
@@ -410,7 +410,7 @@ class _Checking:
         return compute.calling(principal=principal, resources=resources)
 
     def _warnings_on_compute(self) -> list[Finding]:
-        """Find what changes no verdict about compute: a late policy, and logs that are lost."""
+        """Find warnings about compute that change no verdict: late policies, and lost logs."""
         attaches = any(self._assembly.by_type[one] for one in ATTACHED_BY)
 
         def found(launched: _Launched) -> Iterator[Finding]:
@@ -428,7 +428,7 @@ class _Checking:
         return together(self._of_all_compute(found), _in_template)
 
     def _problems_of_compute(self, launched: _Launched) -> Iterator[Told]:
-        """Yield what keeps Session Manager from compute, and what decides on that."""
+        """Yield why Session Manager can't reach compute, and what decides whether it can."""
         compute = launched.compute
         yield from launched.decides
         if compute.opaque:
@@ -442,7 +442,7 @@ class _Checking:
 
 
 def _verdict(found: list[Finding]) -> str:
-    """Return the verdict on a profile: with any finding, it is not ready or can't be known."""
+    """Return the verdict on a profile by its findings."""
     if not found:
         return "ready"
     return "not ready" if any(finding.rule.not_ready for finding in found) else "can't be known"
@@ -468,5 +468,5 @@ def _depends_on(resource: Resource, decides: list[str]) -> str:
 
 
 def _in_template(finding: Finding) -> tuple[Finding, Template]:
-    """Return what is equal in the findings that have one cause in a template."""
+    """Return the parts that are equal in all findings with the same cause in a template."""
     return finding._replace(resources=(), fixes=()), finding.resources[0].template

@@ -1,4 +1,4 @@
-"""The command `check`: the check of templates, without the app that made them."""
+"""The command `check`: the check of templates, without the app that generated them."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from .templates.model import Resource, Template
 
 DESCRIPTION: Final = """\
-Check whether Session Manager will reach the instances of templates. The command reads what CDK has
-synthesized, in any language, or CloudFormation and SAM templates, and reports which compute Session
-Manager can't reach, why, and what to change. It does not call AWS, and changes nothing.
+Check whether Session Manager will reach the instances of templates. The command reads the output of
+cdk synth, for apps in any language, or CloudFormation and SAM templates. It reports which compute
+Session Manager can't reach, why, and what to change. It does not call AWS, and changes nothing.
 """
 EPILOG: Final = """\
 examples:
@@ -46,8 +46,8 @@ exit status:
   1  something is not ready: the output says why, and what to change
   2  an input could not be read, or the answer could not be written: see standard error
 
-The files that you give are checked together, as if they were deployed to one account and region.
-Each folder is checked by itself.
+The command checks all given files together, as if they were deployed to one account and region. It
+checks each folder separately.
 """
 
 
@@ -60,7 +60,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
         default=["cdk.out"],
         help="a folder that cdk synth has written, or a template (default: cdk.out)",
     )
-    strict_help = "report what is not ready as an error instead of a warning"
+    strict_help = "report findings that say not ready as errors instead of warnings"
     to.add_argument("--strict", action="store_true", help=strict_help)
     network_help = "check only roles, and not compute and its network"
     to.add_argument("--no-network", dest="network", action="store_false", help=network_help)
@@ -93,7 +93,7 @@ class WhereFound(NamedTuple):
     location: str
     """The property, such as `Properties.Roles`."""
     reason: str | None
-    """Why the app acknowledges the finding there."""
+    """The reason with which the app acknowledges the finding there."""
 
     @property
     def template(self) -> str:
@@ -127,7 +127,7 @@ class Reported(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What the command answers."""
+    """The answer of the command."""
 
     found: list[Reported]
     acknowledged: list[tuple[Finding, WhereFound]]
@@ -149,10 +149,10 @@ class Result(NamedTuple):
 
 
 def answer(arguments: argparse.Namespace) -> Result:
-    """Check what the command line names.
+    """Check the files and folders of the command line.
 
     Raises:
-        CannotRead: something of it can't be read.
+        CannotRead: one of them can't be read.
     """
     result = Result([], [], Counter(), [])
     for app in apps(arguments.paths):

@@ -1,4 +1,4 @@
-"""Judge in all worlds: what holds in each of them, and what decides where they differ."""
+"""Judge in all worlds: find what holds in each world, and what decides if they differ."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class Judgement(NamedTuple):
-    """What is known of a profile or of compute by all of its worlds."""
+    """The result of judging a profile or compute in all of its worlds."""
 
     found: list[Finding]
     """What is certainly wrong."""
     decides: list[str]
-    """If it can't be known whether something is wrong, what decides."""
+    """What decides, if it can't be known whether something is wrong."""
 
     @property
     def verdict(self) -> str:
@@ -51,14 +51,14 @@ def _without_fixes(finding: Finding) -> Finding:
 
 
 def judged(worlds: Worlds, judge: Callable[[], list[Told]]) -> Judgement:
-    """Judge by what `judge` tells of each world.
+    """Judge in each world by `judge`.
 
-    The findings that take long to make are made only if every world has something wrong.
+    Findings that take long to make are made only if something is wrong in every world.
     """
     results, too_many = worlds.each(judge)
     told = [world.judged for world in results]
     if too_many:
-        # What decides in each world that was judged says more than what tells the worlds apart.
+        # The deciders of all judged worlds say more than the differences between the worlds.
         in_each = [one for one in told[0] if all(one in each for each in told)] if told else []
         decides = [one for one in in_each if isinstance(one, str)]
         return Judgement([], [*dict.fromkeys((*decides, *too_many))])
@@ -78,10 +78,10 @@ def _findings_in(told: list[Told]) -> list[Any]:
 
 
 def _judgement(worlds: list[WorldResult[list[Told]]]) -> Judgement:
-    """Judge by what was told of each world: a verdict holds if it holds in all of them.
+    """Combine the results of all worlds. A verdict must hold in all of them.
 
-    If each world has a finding, those of the rules that all worlds have in common are returned, or
-    all of them if there is no such rule.
+    If each world has a finding, return the findings of the rules that all worlds have in common, or
+    all findings if there is no such rule.
     """
     judgements = [
         Judgement(_findings_in(world.judged), [one for one in world.judged if isinstance(one, str)])

@@ -21,32 +21,35 @@ from .tree import ConstructTree
 class SessionManagerReadiness:
     """Checks at synthesis whether Session Manager can reach the instances of each profile.
 
-    A policy validation plug-in, for an app or a stage:
+    It is a policy validation plug-in for an app or a stage:
     `cdk.Validations.of(app).add_plugins(SessionManagerReadiness())`.
 
-    For every `AWS::IAM::InstanceProfile` and `AWS::EKS::Nodegroup` in the templates (with those of
-    nested stacks), it reads the policies of the role: its inline policies, `AWS::IAM::Policy`,
-    `AWS::IAM::RolePolicy`, `AWS::IAM::ManagedPolicy`, the AWS managed policies whose content is
-    known, and the permissions boundary. A profile is *ready* if they allow the four channel actions
-    and the registration, and if nothing is wrong with its compute; only warnings are then reported.
-    It is *not ready* if one of these actions is denied, if the role's policies are beyond IAM's
-    quotas, or if its compute can't reach Systems Manager. It *can't be known* if the answer
-    depends on something that is in no template, such as a role of another app, the `Condition`
-    of a statement, a policy given by its ARN, or a policy on a role that is only known at
-    deployment. A verdict holds for every deployment that the conditions of the templates allow;
-    where these deployments differ, it can't be known. The check does not look at policies that
-    others attach to the role, at service control policies or at what runs on the instance.
+    The check looks at every `AWS::IAM::InstanceProfile` and `AWS::EKS::Nodegroup` in the templates,
+    including nested stacks. It reads the policies of the role: its inline policies,
+    `AWS::IAM::Policy`, `AWS::IAM::RolePolicy`, `AWS::IAM::ManagedPolicy`, the AWS managed policies
+    whose content is known, and the permissions boundary. It gives one of three verdicts:
 
-    For all compute of the app, the check finds its role, and follows TCP 443 from each of its
-    subnets to the VPC endpoints of `ssm` and `ssmmessages`, or along a route out of the VPC. The
-    worst finding about a profile, its role or its compute is the profile's verdict.
+    - *ready*: the policies allow the four channel actions and the registration, and nothing is
+      wrong with the compute of the profile. There are at most warnings.
+    - *not ready*: one of these actions is denied, the role's policies exceed IAM's quotas, or the
+      compute can't reach Systems Manager.
+    - *can't be known*: the answer depends on something that is in no template. Examples are a role
+      of another app, the `Condition` of a statement, a policy given by its ARN, and a policy on a
+      role that is known only at deployment.
+
+    A verdict holds for every deployment that the conditions of the templates allow. If these
+    deployments differ, the answer can't be known. The check does not look at policies that others
+    attach to the role, at service control policies, or at software on the instance.
+
+    For all compute of the app, the check finds the role. It follows TCP 443 from each subnet to the
+    VPC endpoints of `ssm` and `ssmmessages`, or along a route out of the VPC. The worst finding
+    about a profile, its role or its compute is the verdict on the profile.
 
     A role with several profiles has one finding for each cause, which names all of the profiles.
-    The page about the check has a table of the rules: the severity of each, on what it reports, and
-    what it finds.
+    The documentation of the check has a table of the rules, with their severities.
 
-    Each finding can be acknowledged, on the construct that it is reported on or on one above it, by
-    the name of the check and the rule, as the CLI prints it:
+    You can acknowledge a finding on the construct that it is reported on, or on a construct above.
+    The id has the name of the check and of the rule, as the CLI prints it:
     `cdk.Validations.of(profile).acknowledge(cdk.Acknowledgment(
     id="SessionManagerReadiness::registration-missing", reason="…"))`.
 
@@ -71,18 +74,19 @@ class SessionManagerReadiness:
     """
 
     def __init__(self, *, strict: bool = False, network: bool = True) -> None:
-        """Report, and fail the synthesis if asked to.
+        """Make the plug-in.
 
         Args:
-            strict: whether what is not ready fails the synthesis; what can't be known does not.
-                Default: - False: findings are reported, as not every profile is meant for Session
-                Manager.
-            network: whether compute is looked at too: its instance profile, its role's trust
-                policy, its metadata service, its image, and the way through its network. The order
-                in which compute boots is looked at in any case. Default: - True.
+            strict: whether the synthesis fails if something is not ready. It does not fail for
+                something that can't be known.
+                Default: - False: findings are only reported, as not every profile is meant for
+                Session Manager.
+            network: whether to check compute too: its instance profile, its role's trust policy,
+                its metadata service, its image, and its network path. The order in which compute
+                boots is checked in any case. Default: - True.
 
         Raises:
-            TypeError: `strict` or `network` is no bool.
+            TypeError: `strict` or `network` is not a bool.
         """
         for name, value in (("strict", strict), ("network", network)):
             if not isinstance(value, bool):
@@ -92,12 +96,12 @@ class SessionManagerReadiness:
 
     @property
     def name(self) -> str:
-        """What the report calls the check, and what precedes `::` in the id of a finding."""
+        """The name of the check in the report, and before `::` in the id of a finding."""
         return "SessionManagerReadiness"
 
     @property
     def version(self) -> str | None:
-        """The version of the package, None where it is not installed as one."""
+        """The version of the package; None if it is not installed as a package."""
         try:
             return metadata.version("session-manager-permissions")
         except metadata.PackageNotFoundError:
@@ -116,8 +120,8 @@ class SessionManagerReadiness:
 
         Returns:
             The findings, and in `metadata` how many profiles are ready, not ready, or can't be
-            known. Where there is nothing to report, one finding on no resource keeps these counts,
-            as CDK drops a report without findings.
+            known. If there is nothing to report, one finding on no resource keeps these counts, as
+            CDK drops a report without findings.
         """
         app = getattr(context, "app_construct", None)
         findings, verdicts = check(

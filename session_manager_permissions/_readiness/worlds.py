@@ -1,8 +1,8 @@
-"""Enumerate the worlds of an assembly: the deployments that differ in what is judged.
+"""Enumerate the worlds of an assembly: the deployments that may lead to different verdicts.
 
-Nobody lists the conditions that matter. What is judged reads templates, and asks the world what it
-needs to know of it, such as whether a condition holds. A question that the world does not decide
-yet opens two worlds, and each is judged. So only the questions that reach what is judged are asked.
+There is no list of the conditions that matter. The code that judges reads templates, and asks the
+world questions, such as whether a condition holds. A question that the world has not decided yet
+splits it into two worlds, and each is judged. So only questions that matter are asked.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
 MAX_WORLDS: Final = 64
-"""The worlds that are judged; with more, what they decide can't be known."""
+"""The most worlds that are judged. If there are more, the answer can't be known."""
 
 _Judged = TypeVar("_Judged")
 _YES: Final = frozenset({"yes"})
@@ -22,7 +22,7 @@ _YES_OR_NO: Final = frozenset({"yes", "no"})
 
 
 class NoSuchDeployment(Exception):  # noqa: N818 # no error: it ends a world
-    """CloudFormation refuses what this world would deploy, or it has nothing to judge."""
+    """CloudFormation would refuse the deployment of this world, or there is nothing to judge."""
 
 
 def only_if(holds: object) -> None:
