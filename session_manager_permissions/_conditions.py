@@ -140,7 +140,7 @@ def open_keys(condition: object, context: RequestContext = EACH_CALL) -> list[st
     """
     found: list[str] = []
     for operator, keys in _entries(condition) if condition else ():
-        for key, asked in _entries(keys):
+        for key, asked in _entries(keys) or _UNREADABLE:
             values = [*map(context.read, as_list(asked))]
             may_be = context.by_value(key.lower())
             answers = {_is_met(operator.lower(), key.lower(), values, one) for one in may_be}
@@ -151,11 +151,14 @@ def open_keys(condition: object, context: RequestContext = EACH_CALL) -> list[st
     return found
 
 
+_UNREADABLE: Final[list[tuple[str, object]]] = [("", {"": []})]
+
+
 def _entries(written: object) -> list[tuple[str, object]]:
-    if not isinstance(written, dict) or not written:
-        return [("", {"": []})]
+    if not isinstance(written, dict):
+        return _UNREADABLE
     if any(name.startswith("Fn::") for name in dict.keys(written)):
-        return [("", {"": []})]
+        return _UNREADABLE
     return [*written.items()]
 
 

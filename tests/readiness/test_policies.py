@@ -201,6 +201,7 @@ DENIES_BUT: Final = BUT_BUCKET | {"Effect": "Deny"}
 BUT_SOME: Final = BUT_BUCKET | {"NotResource": "arn:aws:ec2:*:*:instance/i-1*"}
 OF_INSTANCE: Final = {"ArnLike": {"ec2:SourceInstanceARN": HERE}}
 OF_NODE: Final = {"ArnLike": {"ssm:SourceInstanceARN": HERE}}  # which no call of a profile has
+OF_NO_KEY: Final = {"StringEquals": {"aws:PrincipalTag/of": {"Ref": "AWS::NoValue"}}}
 OF_OTHERS: Final = {"ArnNotLike": {"ssm:SourceInstanceARN": HERE}}
 OF_A_ROLE = {
     READY: (
@@ -211,6 +212,7 @@ OF_A_ROLE = {
         inline(ALL, deny("*", on="arn:aws:s3:::secret/*")), inline(BUT_BUCKET),
         inline(ALL, deny("ssmmessages:*", on="arn:aws:ssm:*")),
         inline(ALL, deny("*", Condition=OF_NODE)),
+        inline(allow("*", Condition={"StringEquals": {"Ref": "AWS::NoValue"}})),
         inline(ALL, DENIES_BUT | {"NotResource": "*"}), bounded(f"{AWS}PowerUserAccess"),
         *(inline(ALL, one | {"Condition": OF_INSTANCE}) for one in (deny("s3:*"), allow("*"))),
         managed(CORE), managed(sub(f"{OF_AWS}PowerUserAccess")), bounded({"Ref": "AWS::NoValue"}),
@@ -232,6 +234,7 @@ OF_A_ROLE = {
         managed(sub(f"{OURS}path/core")), bounded(f"{OF_ACCOUNT}core"), bounded(ref("Policy"))),
     UNKNOWN: (*(managed(arn) | inline(ALL) for arn in MAY_DENY),
         inline(allow("*", Condition=OF_INSTANCE)), inline(ALL, deny("*", Condition=OF_INSTANCE)),
+        inline(allow("*", Condition=OF_NO_KEY)), inline(ALL, deny("*", Condition=OF_NO_KEY)),
         inline(CHANNELS_ONLY, BUT_SOME | {"Action": ACTION}), inline(ALL, deny("ssm:*", on=HERE)),
         managed(f"{AWS}AdministratorAccess", "arn:aws:iam::1:policy/x"),
         managed(CORE.replace("aws:iam", "aws-cn:iam")), managed(f"{AWS}core"),
