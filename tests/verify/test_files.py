@@ -155,7 +155,7 @@ def test_a_pipe_is_written_to_and_keeps_no_list(tmp_path: Path) -> None:
     reader.join()
     assert read == [b"new\n"]
 
-    with pytest.raises(CannotAsk, match="is a device or a pipe, and can't keep a list"):
+    with pytest.raises(CannotAsk, match="is a device or a pipe, and can't hold a list"):
         add_to_list(str(pipe), lacking("new"))
 
 
@@ -182,7 +182,7 @@ def test_the_names_that_a_list_lacks_are_added(
     add_to_list(str(file), lacking("Web", "three", "two"))
 
     assert file.read_text(encoding="utf-8") == f"{has}{added}"
-    said = f"--profiles-file {file} has Web commented out, and is left so: remove the `#`"
+    said = f"--profiles-file {file} has Web commented out, which was not changed: to give"
     assert (said in capsys.readouterr().err) == has.startswith("#")
 
 

@@ -1,1 +1,1 @@
-"""The command `audit`: who can be reached in the account, who can't, and why."""
+"""The command `audit`: which nodes of the account can be reached, which can't, and why."""

@@ -32,7 +32,7 @@ ALL_REACHABLE, NOT_ALL, NOTHING_ASKED = 0, 1, 2
 """The exit statuses of `audit`."""
 
 _ATTEMPTS: Final = 10
-"""How often a call is made while AWS throttles it, unless AWS_MAX_ATTEMPTS says otherwise."""
+"""The most attempts of a call that AWS throttles, unless AWS_MAX_ATTEMPTS is set."""
 
 DESCRIPTION: Final = """\
 Find the instances and hybrid nodes of the account that Session Manager can't reach, and the causes.
@@ -115,7 +115,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_option(which, "--profile", "PROFILE", "a profile of the AWS configuration")
     results = parser.add_argument_group("results in files")
     from_help = (
-        "ask nothing: show what --output json wrote, and merge the results of several accounts or "
+        "do not call AWS: show results of --output json, merged if they are of several accounts or "
         "regions"
     )
     add_option(results, "--from", "FILE", from_help, dest="results", nargs="+", default=[])
@@ -123,8 +123,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_output(shown, options.EXTRAS)
     add_option(shown, "--file", "FILE", "write the answer to this file", _path_fault)
     list_help = (
-        "also add the names of the instance profiles that lack a permission, one a line, and the "
-        "options that they need to this list, which the app reads by -c instance-profiles=FILE"
+        "also add to this list the names of the instance profiles that lack a permission, one per "
+        "line, and the options that they need; the app reads it by -c instance-profiles=FILE"
     )
     add_option(shown, "--profiles-file", "FILE", list_help, _path_fault)
     add_flag(shown, "--print-permissions", "print the policy that the credentials need, and exit")
@@ -148,7 +148,7 @@ def answer(arguments: argparse.Namespace) -> AuditResult:
     tags = tags_of(arguments)
     if arguments.results:
         return read(arguments.results)
-    # In this mode botocore also slows down when AWS throttles.
+    # In this mode, botocore also makes fewer calls when AWS throttles.
     retries: dict[str, object] = {"mode": "adaptive"}
     if "AWS_MAX_ATTEMPTS" not in os.environ:
         retries["total_max_attempts"] = _ATTEMPTS
@@ -169,7 +169,7 @@ def answer(arguments: argparse.Namespace) -> AuditResult:
 
 
 def exit_status(result: AuditResult) -> int:
-    """Return the exit status that a result stands for."""
+    """Return the exit status for a result."""
     failed = [region for region in result["regions"] if region["error"]]
     summary = result["summary"]
     if failed == result["regions"] and not summary["instances"]:
@@ -178,7 +178,7 @@ def exit_status(result: AuditResult) -> int:
 
 
 def as_text(arguments: argparse.Namespace, result: AuditResult) -> str:
-    """Show the result as `--output` says."""
+    """Write the result in the form of `--output`."""
     if arguments.output == "json":
         return f"{json.dumps(result, indent=2)}\n"
     of = {"list_path": arguments.profiles_file, "profile": arguments.profile}
@@ -196,7 +196,7 @@ def write_files(arguments: argparse.Namespace, result: AuditResult) -> None:
     """Write the answer to `--file`, and add the names of the profiles to `--profiles-file`.
 
     Raises:
-        CannotAsk: a file can't be written, or is no list of names, or the profiles are those of
+        CannotAsk: a file can't be written, or is not a list of names, or the profiles are in
             several accounts.
     """
     if arguments.file is not None:

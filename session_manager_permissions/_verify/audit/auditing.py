@@ -1,4 +1,4 @@
-"""Audit an account: list the nodes of its regions, judge each, and add it all up."""
+"""Audit an account: list the nodes of its regions, judge each, and combine the results."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _NODES_PER_REQUEST: Final = 50
 """How many nodes one request to IAM's simulator names."""
 MAX_CALLS: Final = 10
-"""How many calls are made side by side, at most."""
+"""The most calls that are made at the same time."""
 _T = TypeVar("_T")
 
 
@@ -98,7 +98,7 @@ def audit(
         _judge(audits, pool, progress)
         _mend_networks(audits)
     except KeyboardInterrupt:
-        INTERRUPTED.set()  # what is known is shown, however long that takes
+        INTERRUPTED.set()  # the incomplete result is shown, however long that takes
         interrupted = True
         _mend_networks(audits)
     finally:
@@ -114,7 +114,7 @@ def audit(
 
 @dataclass
 class _RegionAudit:
-    """The audit of a region, as far as it has come."""
+    """The audit of a region, complete or in progress."""
 
     session: Session
     who: str
@@ -131,7 +131,7 @@ class _RegionAudit:
     """The nodes that are judged, by their ids."""
 
     def list_nodes(self) -> None:
-        """List the nodes; those that are known already are not judged again."""
+        """List the nodes. Nodes that are already known are not judged again."""
         nodes, self.errors = list_nodes(self.session, self.who, self.tags)
         known = {name for name, one in self.judged.items() if not one.again}
         left = {one.id: one for one in (*self.left, *nodes) if one.id not in known}
@@ -150,7 +150,7 @@ class _RegionAudit:
         return any(isinstance(one, PASSING) for one in self.errors)
 
     def result(self, asked_at: str, *, interrupted: bool) -> RegionResult:
-        """Say how many nodes are judged, and what is not known."""
+        """Return how many nodes are judged, and what is not known."""
         return {
             "account": self.who.split(":")[4],
             "region": str(self.session.region),
@@ -240,7 +240,7 @@ def _with_alike(nodes: Iterable[Node]) -> list[Node]:
 
 
 def _judged(node: Node, find: Callable[[Node], Judged]) -> Judged:
-    """Judge a node. If that fails, say why in its result."""
+    """Judge a node. If that fails, the result says why."""
     try:
         judged = find(node)
     except CannotAsk as error:  # such as without the document

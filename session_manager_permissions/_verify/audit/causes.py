@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from .result import NodeResult
 
 ANY_NODE: Final = "INSTANCE_ID"
-"""Stands for the id of each node, in the texts of several."""
+"""Stands for the node id in texts about several nodes."""
 ANY_PROFILE: Final = "INSTANCE_PROFILE"
-"""Stands for the profile of each node in a command, in the texts of nodes with several."""
+"""Stands for the instance profile in commands for nodes with several profiles."""
 ANY_ROLE: Final = "ROLE"
-"""Stands for the role of each node in a command, as above."""
+"""Stands for the role in commands for nodes with several roles."""
 ANY_TIME: Final = "TIME"
 """Stands for the time at which each node last reported in."""
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?")
@@ -49,7 +49,7 @@ def grouped(nodes: Iterable[NodeResult]) -> list[Group]:
 
 
 def _group(nodes: list[NodeResult]) -> Group:
-    """Make a group. It names a node, a profile and a role if all its nodes have them in common."""
+    """Make a group. Its texts name a node, a profile or a role only if all nodes share it."""
     first, *others = nodes
     why, fix = first["why"], first["fix"]
     if not others:

@@ -1,4 +1,4 @@
-"""List the instances and the hybrid nodes of a region, with what Systems Manager has on record."""
+"""List the instances and the hybrid nodes of a region, with Systems Manager's records."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FIELDS_OF_RECORD: Final = (
 
 
 def name_of(node: Node) -> str | None:
-    """Return the tag `Name`; of a hybrid node, the name that its activation gave it."""
+    """Return the tag `Name`; for a hybrid node, the name from its activation."""
     if node.instance is None:
         return node.recorded("Name")
     return next((tag.get("Value") for tag in node.instance["Tags"] if tag["Key"] == "Name"), None)
@@ -108,7 +108,7 @@ def _pages(session: Session, call: str, filters: list[dict[str, Any]]) -> Iterab
 
 
 def _plain(value: str) -> str:
-    """Escape what EC2 would take for a wildcard in the value of a filter."""
+    """Escape the characters that EC2 would read as wildcards in the value of a filter."""
     return "".join(f"\\{one}" if one in "*?\\" else one for one in value)
 
 

@@ -30,9 +30,9 @@ class Judged(NamedTuple):
     role: RoleResult | None = None
     """What is known of the role that the agent works with; None if there is none."""
     errors: tuple[CannotAsk, ...] = ()
-    """Why it could not be judged, or not by all checks."""
+    """Why the node could not be judged, or not by all checks."""
     again: Node | None = None
-    """The node, if it is to be judged again, as an error that AWS gave may pass."""
+    """The node, if it is to be judged again because an error of AWS may be temporary."""
     cut_off: Node | None = None
     """The node, if its network is closed, so that its remedies may also serve others."""
 
@@ -57,7 +57,7 @@ def judge(node: Node, document: str | None, changes: Changes | None = None) -> J
         CannotAsk: the document can't be read.
     """
     diagnosis = diagnose(node, document, explains=False, command="audit", changes=changes)
-    # One that never registered is not connected either, which says nothing more.
+    # A node that never registered can't be connected, so that symptom adds nothing.
     is_told = node.runs and (node.record is not None or node.connection != "notconnected")
     checks = [one for one in diagnosis.checks if is_told or one.check is not CONNECTED]
     verdict, because = _verdict(node, checks)

@@ -132,9 +132,9 @@ def add_to_list(path: str, result: AuditResult) -> None:
 
 
 def _read(path: str) -> str | None:
-    """Return what the file has, with its line ends as they are; None if there is no file."""
+    """Return the content of the file with its original line ends; None if there is no file."""
     if is_stream(path):
-        raise CannotAsk(f"{_FLAG} {path} is a device or a pipe, and can't keep a list: give a file")
+        raise CannotAsk(f"{_FLAG} {path} is a device or a pipe, and can't hold a list: give a file")
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             return file.read()
@@ -182,7 +182,7 @@ def _lacking(listed: _lists.NameList, result: AuditResult) -> tuple[list[str], l
             (left_out if _lists.same(name) in listed.left_out_names else added).append(name)
     if left_out:
         said.append(
-            f"has {', '.join(left_out)} commented out, and is left so: remove the `#` of a profile "
-            "that is to get the permissions"
+            f"has {', '.join(left_out)} commented out, which was not changed: to give a profile "
+            "the permissions, remove its `#`"
         )
     return added, said

@@ -117,7 +117,7 @@ def _merged_role(parts: list[RoleResult]) -> RoleResult:
 
 
 def _in_order(checks: Iterable[str]) -> list[str]:
-    """Sort the names of checks as `verify` does; those of another version come last."""
+    """Sort the names of checks as `verify` does. Names of another version come last."""
     return sorted(checks, key=lambda name: (_RANKS.get(name, len(_RANKS)), name))
 
 

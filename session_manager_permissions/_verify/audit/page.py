@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _HERE: Final = Path(__file__).parent
 NOT_KNOWN: Final = "The cause is not known"
 _GROUPS: Final = 5
-"""How many groups of a cause are unfolded."""
+"""The number of groups of a cause that are shown open."""
 
 
 class Stage(NamedTuple):
@@ -41,7 +41,7 @@ class Stage(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """The path, and what breaks it."""
+    """A picture of the path, and where it is broken."""
 
     stages: list[Stage]
     text: str
@@ -51,7 +51,7 @@ class Picture(NamedTuple):
 
 
 class Cause(NamedTuple):
-    """The checks that fail together, on how many nodes, and the groups of these nodes."""
+    """Checks that fail together, the number of nodes, and the groups of these nodes."""
 
     checks: tuple[str, ...]
     size: int
@@ -143,7 +143,7 @@ def _causes(result: AuditResult) -> list[Cause]:
 
 
 def title_of(causes: Sequence[str]) -> str:
-    """Say in words what the checks that fail have found."""
+    """Say in words what the failed checks have found."""
     first, *others = [CHECKS[one].title if one in CHECKS else one for one in causes] or [NOT_KNOWN]
     return "; ".join([first, *(f"{one[:1].lower()}{one[1:]}" for one in others)])
 

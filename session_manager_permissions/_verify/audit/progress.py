@@ -1,4 +1,4 @@
-"""Tell on standard error, if it is a terminal, how far the audit is and how long it will take."""
+"""Show the progress of the audit and the remaining time on standard error, if it is a terminal."""
 
 from __future__ import annotations
 

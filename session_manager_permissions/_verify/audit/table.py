@@ -1,4 +1,4 @@
-"""Print an audit for a person: figures by region, then the causes, each with its nodes."""
+"""Print an audit as text: figures by region, then the causes, each with its nodes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STYLES: Final = {"reachable": "green", "unreachable": "bold red", "unknown": "y
 _BY_ROLE: Final = frozenset(
     {PROFILE.name, *(name for name, check in CHECKS.items() if check.of_role)}
 )
-"""The causes that lie in the role: their nodes are listed by role, and the others by region."""
+"""The causes that are about the role. Their nodes are listed by role, and other nodes by region."""
 _IDS: Final = 3
 """How many ids of nodes a line shows."""
 _WIDEST: Final = 1000
@@ -132,7 +132,7 @@ def _print_group(console: Console, group: Group, verdict: str, *, several: bool)
 
 
 def _place(node: NodeResult, *, of_role: bool, several: bool) -> str:
-    """Name what some nodes of a group have in common: the role and the profile, or the region."""
+    """Name the place that nodes of a group share: the role and the profile, or the region."""
     role, profile = (node["role"] or "").rpartition("/")[2], node["profile"]
     parts = [node["account"]] if several else []
     if not of_role:
