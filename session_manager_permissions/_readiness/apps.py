@@ -94,7 +94,7 @@ def _synthesized(folder: Path) -> App:
         raise CannotRead(f"{folder}: the app has no stack")
     assembly = Assembly(files)
     for template, _ in assembly.unread:
-        _loaded(template.path)  # what deploys a stack that can't be read can be read itself
+        _loaded(template.path)  # fails if the template itself, and not a nested one, can't be read
     return App(assembly, reasons, paths)
 
 
@@ -116,7 +116,7 @@ def _stacks(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def _metadata(directory: Path, artifact: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:
-    """Yield the metadata of each construct of a stack, which newer CDK has in a file of its own."""
+    """Yield the metadata of each construct of a stack; newer CDK writes it to a separate file."""
     found: dict[str, Any] = {**mapping(artifact.get("metadata"))}
     file = artifact.get("additionalMetadataFile")
     if isinstance(file, str):

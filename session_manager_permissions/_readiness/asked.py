@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from .roles import Policy
     from .templates import Assembly
 
-_OF_ANOTHER: Final = ", whose Resource is of another partition, which IAM refuses"
+_OTHER_PARTITION: Final = ", whose Resource is of another partition, which IAM refuses"
 _INSTANCE: Final = "arn:aws:ec2:${Region}:${AWS::AccountId}:instance/i-+7f0c2a9b1d3e4f56"
 """An id that no policy names: a pattern that matches it matches every instance."""
-_OF_THEMSELVES: Final = re.compile(
+_RETURN_OWN_NAMES: Final = re.compile(
     "AWS::(DynamoDB|IAM|KMS|Lambda|Logs|S3|SNS|SQS|SecretsManager)::"
 )
-"""Services whose resources return no ARN and no name of another resource.
+"""The services whose resources return only their own ARNs and names.
 
 A custom resource, a nested stack or a parameter of Systems Manager may return any.
 """
@@ -44,7 +44,7 @@ class Asked(NamedTuple):
     """The encryption that an upload asks Amazon S3 for; empty if none, None if not known."""
 
     def is_on(self, pattern: Value) -> bool | None:
-        """Tell whether the resource of a statement covers it; None if that is not known."""
+        """Tell whether the `Resource` of a statement covers `on`; None if that is not known."""
         ours = self.on or ()
         written, asked = marked(pattern), marked(ours)
         if written == "*" or matches(written, asked):
@@ -52,12 +52,13 @@ class Asked(NamedTuple):
         if all(re.match("arn(:[^:]*){5}", one) for one in (written, asked)):
             parts = [*zip(written.split(":", 5), asked.split(":", 5), strict=True)]
             differ = (matches(*one) is False and not has_marks("".join(one)) for one in parts[2:5])
-            # Of another service, region or account. A `*` before a colon may match several parts.
+            # The pattern is for another service, region or account, unless a `*` before a colon
+            # matches several parts.
             if not re.search(r"\${|\*:", written) and any(differ):
                 return False
-            # A `*` for the region or the account matches each, also one that is not known.
+            # A `*` as the region or the account matches any value, even one that is not known.
             written = ":".join(its if part == "*" else part for part, its in parts)
-        # Equal beginnings match, so what is not known in them decides nothing.
+        # Equal beginnings match, whatever their unknown parts are.
         alike = len(commonprefix((written, asked)))  # noqa: RUF071 # they are no paths
         rest = written[alike:], asked[alike:]
         is_known = not (has_marks("".join(rest)) or re.match("arn:[^:]+:", written))
@@ -68,13 +69,13 @@ class Asked(NamedTuple):
             return False
         text = as_text(pattern)
         service = re.match("arn:[^:]*:([a-z0-9-]+):", text)
-        is_alias = ":alias/" in text  # by which no policy names a key
+        is_alias = ":alias/" in text  # the ARN of an alias in a policy matches no key
         is_other = service and service[1] != self.actions[0].partition(":")[0]
         return False if is_alias or is_other else None
 
 
 EACH_SESSION: Final = Asked(tuple(NEEDED))
-"""What every session needs."""
+"""The actions that every session needs."""
 
 
 class PolicyReader:
@@ -99,7 +100,7 @@ class PolicyReader:
             return found
         of_another = re.compile(rf"arn:(?!{partition.name}:)aws[a-z-]*:")
         return [
-            one._replace(certain=False, doubt=_OF_ANOTHER)
+            one._replace(certain=False, doubt=_OTHER_PARTITION)
             if any(map(of_another.match, one.resources))
             else one
             for one in found
@@ -121,7 +122,7 @@ class PolicyReader:
         Args:
             template: the template of the policy that decides about the calls.
             of_role: the template of their role, or one that is deployed to the role's account.
-            asked: what is called.
+            asked: the calls.
         """
         known = known_of(asked.actions, marked(of_role.value({"Ref": "AWS::AccountId"})))
         aliases = (("kms:resourcealiases", one) for one in self._aliases(asked.on))
@@ -132,7 +133,7 @@ class PolicyReader:
             context = context.knowing({_needs.ENCRYPTION_KEY: asked.encryption})
         elif asked.encryption is not None:
             context = context._replace(lacks=context.lacks | {_needs.ENCRYPTION_KEY})
-        # A call on a resource is made in its region, which is not known of a bucket by its name.
+        # A call is made in the region of its resource. A bucket's name does not tell its region.
         regions = (*(_region(one.template) for one in _resources_in(asked.on or ())),)
         if not (regions or asked.actions[0].startswith("s3:")):
             regions = self._regions(template)
@@ -152,7 +153,8 @@ class PolicyReader:
     def _regions(self, template: Template) -> tuple[str, ...]:
         """Return the region of a template, and the others that instances in its account may be in.
 
-        These are of the stacks that may launch instances, or of all stacks if none may.
+        The others are the regions of the stacks that may launch instances, or of all stacks if no
+        stack may.
         """
         own = template.stack
 
@@ -166,7 +168,7 @@ class PolicyReader:
         return self._once(("regions", own.environment), find)
 
     def on(self, template: Template, found: list[Statement], asked: Asked) -> list[Statement]:
-        """Return the statements that may cover the resource; those that do are then on `*`."""
+        """Return the statements that may cover the resource; certain ones get the resource `*`."""
         if asked.on is None:
             return [self._on_instances(template, one) for one in found]
         on = []
@@ -205,9 +207,9 @@ def _target(alias: Resource) -> Value:
 
 
 def _resources_in(value: Value) -> set[Resource]:
-    """Return the resources that a value refers to, of those whose values are of nothing else."""
+    """Return the resources that a value refers to and that return only their own ARNs and names."""
     return {
         part.resource
         for part in value
-        if isinstance(part, ReturnValue) and _OF_THEMSELVES.match(part.resource.type)
+        if isinstance(part, ReturnValue) and _RETURN_OWN_NAMES.match(part.resource.type)
     }

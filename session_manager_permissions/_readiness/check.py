@@ -91,7 +91,7 @@ class _Launched(NamedTuple):
     role: Role | None = None
     """The role of the profile."""
     maybe_profile: Resource | None = None
-    """The profile of the app that it may have, if that is not known."""
+    """The profile of the app that the compute may have, if that is not certain."""
     decides: tuple[str, ...] = ()
     """What decides which profile it has, if that is not known."""
 
@@ -119,16 +119,18 @@ class _Checking:
         by_roles: defaultdict[tuple[Role, ...], list[Finding]] = defaultdict(list)
         of_sessions: list[Finding] = []
         for profile in self._parts.of_types(ROLE_IN):
-            behind, of_role = self._of_profile(profile)
+            behind, of_role = self._judge_profile(profile)
             if behind or of_role:
                 by_profile[profile] = of_role
-                apart = self._of_sessions(profile, of_role)  # with a finding for each cause
+                apart = self._findings_on_sessions(
+                    profile, of_role
+                )  # with a finding for each cause
                 places = {one.place for one in apart}
                 by_roles[behind] += [one for one in of_role if one.place not in places]
                 of_sessions += apart
         found = [one for several in by_roles.values() for one in together(several, _in_template)]
         found += self._add_findings_on_compute(by_profile) if self._with_compute else []
-        found += self._of_policies({role: None for behind in by_roles for role in behind})
+        found += self._warnings_on_policies({role: None for behind in by_roles for role in behind})
         found += self._warnings_on_compute()
         for service in self._assembly.by_type["AWS::ECS::Service"]:
             of_service = partial(rules.containers.of_service, self._session_rules, service)
@@ -153,9 +155,9 @@ class _Checking:
             of_role = role.resource if role else None
             yield LaunchedBy(compute.resource, compute.launch.origin, of_role, lacks)
 
-        return self._of_all_compute(of)
+        return self._in_all_compute(of)
 
-    def _of_all_compute(
+    def _in_all_compute(
         self, find: Callable[[_Launched], Iterable[_Found]], *more: Resource
     ) -> list[_Found]:
         """Return the findings on the compute of each resource, and of others, in any world."""
@@ -169,7 +171,7 @@ class _Checking:
 
     # Profiles and their roles --------------------------------------------------------------------
 
-    def _of_profile(self, profile: Resource) -> tuple[tuple[Role, ...], list[Finding]]:
+    def _judge_profile(self, profile: Resource) -> tuple[tuple[Role, ...], list[Finding]]:
         """Judge a profile by its possible roles. A profile that no world has is without a role."""
         roles: dict[Role, None] = {}
 
@@ -237,7 +239,7 @@ class _Checking:
 
     @cached_property
     def _launching(self) -> dict[Resource, list[Resource]]:
-        """What launches instances of each profile in any world of an app of several regions."""
+        """The resources that launch instances with each profile, if the app has several regions."""
 
         def of(launched: _Launched) -> Iterator[tuple[Resource, Resource]]:
             if launched.profile:
@@ -245,7 +247,7 @@ class _Checking:
 
         found: dict[Resource, list[Resource]] = {}
         if len({one.stack.environment for one in self._assembly.templates}) > 1:
-            for profile, resource in self._of_all_compute(of):
+            for profile, resource in self._in_all_compute(of):
                 found.setdefault(profile, []).append(resource)
         return found
 
@@ -258,9 +260,9 @@ class _Checking:
             if activation is not None:
                 yield launched.profile, activation.decides
 
-        return dict(self._of_all_compute(of, *self._launchers.templates))
+        return dict(self._in_all_compute(of, *self._launchers.templates))
 
-    def _of_policies(self, roles: Iterable[Role]) -> Iterator[Finding]:
+    def _warnings_on_policies(self, roles: Iterable[Role]) -> Iterator[Finding]:
         """Find policies of roles that deserve a warning."""
         for role in roles:
             if role.in_app:
@@ -272,7 +274,7 @@ class _Checking:
                 of_policy = partial(rules.advice.of_policy, self._decisions.policies, policy)
                 yield from self._worlds.in_any(of_policy)
 
-    def _of_sessions(self, profile: Resource, of_role: list[Finding]) -> list[Finding]:
+    def _findings_on_sessions(self, profile: Resource, of_role: list[Finding]) -> list[Finding]:
         """Find why sessions on the instances of a profile fail, although they can be reached.
 
         Args:
@@ -306,7 +308,7 @@ class _Checking:
         for resource in (*self._launchers.resources, *self._launchers.templates):
             if resource in used:
                 continue
-            of_resource = self._of_launcher(resource)
+            of_resource = self._judge_launcher(resource)
             worlds, too_many = self._worlds.each(partial(self._launched, resource))
             launched = [one for world in worlds for one in world.judged]
             used.update(template for one in launched for template in one.compute.launch.uses)
@@ -315,7 +317,7 @@ class _Checking:
                     by_profile[one].append(_unknown_compute(resource, ["its instance profile"]))
             profiles = {one.profile for one in launched}
             is_open = CANNOT_BE_KNOWN in [one.rule for one in of_resource]
-            if is_open and too_many:  # some worlds are not looked at
+            if is_open and too_many:  # not all worlds were judged
                 profiles |= self._mentioned(resource) & by_profile.keys()
             if is_open and launched and profiles <= not_ready:
                 continue  # the finding on the profile says that it is not ready
@@ -332,7 +334,7 @@ class _Checking:
             mentioned.update(self._parts.refers_to(one, one.written))
         return mentioned
 
-    def _of_launcher(self, resource: Resource) -> list[Finding]:
+    def _judge_launcher(self, resource: Resource) -> list[Finding]:
         """Judge the instances that a resource launches."""
 
         def judge() -> list[Told]:
@@ -385,7 +387,7 @@ class _Checking:
         def of(launched: _Launched) -> list[Reference]:
             return [place.subnet for place in launched.compute.placements]
 
-        return [*dict.fromkeys(self._of_all_compute(of))]
+        return [*dict.fromkeys(self._in_all_compute(of))]
 
     @cached_property
     def _has_endpoint_policies(self) -> bool:
@@ -403,7 +405,7 @@ class _Checking:
         if not self._has_endpoint_policies:
             return compute
         resources = self._session_rules.resources(compute.resource.template.stack)
-        # If the policy denies the role, the agent uses Default Host Management instead.
+        # If the endpoint's policy denies the role, the agent uses Default Host Management instead.
         instead = self._later.host_management
         backup = role and profile and (instead(profile) or self._backup(role, profile))
         principal = marked(role.arn) if role and profile and not backup else ""
@@ -425,7 +427,7 @@ class _Checking:
                 uses = self._sessions.uses(compute.resource.template.stack, role)
                 yield from self._network_rules.of_logs(self._with_caller(launched), uses)
 
-        return together(self._of_all_compute(found), _in_template)
+        return together(self._in_all_compute(found), _in_template)
 
     def _problems_of_compute(self, launched: _Launched) -> Iterator[Told]:
         """Yield why Session Manager can't reach compute, and what decides whether it can."""

@@ -81,7 +81,7 @@ def _rule(name: str) -> str:
     return name
 
 
-def _seen(file: Path) -> str:
+def _relative(file: Path) -> str:
     base = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()).resolve()
     return str(os.path.relpath(file, base) if base in file.resolve().parents else file)
 
@@ -97,8 +97,8 @@ class WhereFound(NamedTuple):
 
     @property
     def template(self) -> str:
-        """The file, as the workspace of GitHub or the current folder has it."""
-        return _seen(self.resource.template.path)
+        """The path of the file, relative to GitHub's workspace or the current folder if in it."""
+        return _relative(self.resource.template.path)
 
     @property
     def line(self) -> int | None:
@@ -108,7 +108,7 @@ class WhereFound(NamedTuple):
 
 
 class Reported(NamedTuple):
-    """A finding, where the app does not acknowledge it."""
+    """A finding, and the places where the app does not acknowledge it."""
 
     finding: Finding
     severity: str
@@ -120,7 +120,7 @@ class Reported(NamedTuple):
             shown(
                 step.text
                 if step.template is None or step.template is shown_with
-                else f"in {_seen(step.template.path)}: {step.text}"
+                else f"in {_relative(step.template.path)}: {step.text}"
             )
             for step in self.finding.steps
         ]
@@ -210,7 +210,7 @@ def as_json(result: Result) -> str:
             for finding, place in result.acknowledged
         ],
         "not_read": [
-            {"template": _seen(one.template.path), "logical_id": one.logical_id}
+            {"template": _relative(one.template.path), "logical_id": one.logical_id}
             for one in result.unread
         ],
     }
@@ -224,7 +224,7 @@ def _step(step: Step) -> dict[str, object]:
     return {
         "action": action if step.path else "make",
         "text": step.text,
-        "template": _seen(step.template.path),
+        "template": _relative(step.template.path),
         "logical_id": step.logical_id,
         "property": step.path,
         "value": step.value,
@@ -283,7 +283,7 @@ def _show(result: Result, console: Console) -> None:
         table.add_row(kind, plainly(where), plainly(shown(one.finding.description)))
     if result.found:
         console.print(table, soft_wrap=False)
-    console.print(_in_a_word(result), style="bold")
+    console.print(_verdict_line(result), style="bold")
     verdicts = ", ".join(f"{result.verdicts[one]} {one}" for one in VERDICTS)
     if result.verdicts:
         console.print(f"Instance profiles and node groups: {verdicts}.")
@@ -304,7 +304,7 @@ def _show(result: Result, console: Console) -> None:
         console.print(line)
 
 
-def _in_a_word(result: Result) -> str:
+def _verdict_line(result: Result) -> str:
     if result.ready:
         return "ready"
     if result.not_ready:
@@ -323,6 +323,6 @@ def _named(place: WhereFound) -> Iterator[str]:
 
 
 FORMS: Final = {"table": as_table, "json": as_json, "github": as_github}
-"""What writes the answer in each form."""
+"""The function that writes the answer in each form."""
 EXTRAS: Final = {"table": ("rich",), "json": (), "github": ()}
 """The modules that each form needs."""

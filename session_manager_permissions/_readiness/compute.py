@@ -32,7 +32,7 @@ class _LaunchingService(NamedTuple):
 
     name: str
     within: tuple[str, ...]
-    """The property that has the others; nothing where they are properties of the resource."""
+    """The property that contains the others; empty if they are properties of the resource."""
     profile: str
     subnets: tuple[str, ...]
     groups: tuple[tuple[str, ...], ...]
@@ -67,7 +67,7 @@ instance profile launches instances by rules that are not known here.
 _BUILDERS: Final = ("AWS::ImageBuilder::Image", "AWS::ImageBuilder::ImagePipeline")
 """The types that build images by a recipe and its components."""
 
-_OF_BEANSTALK: Final = "AWS::ElasticBeanstalk::ConfigurationTemplate"
+_BEANSTALK_TEMPLATE: Final = "AWS::ElasticBeanstalk::ConfigurationTemplate"
 _OPTIONS: Final = {
     "IamInstanceProfile": "aws:autoscaling:launchconfiguration",
     "SecurityGroups": "aws:autoscaling:launchconfiguration",
@@ -84,8 +84,8 @@ _NEVER_LAUNCH: Final = re.compile(
     "AWS::EC2::(EIP|InternetGateway|NatGateway|Network|Route|SecurityGroup|Subnet|VPC)|"
     + APART.pattern
 )
-"""Types that launch no instances under a profile that they name, unless their code does: `in_code`
-looks for that. Those of AWS DMS and of Device Farm name another kind of profile.
+"""Types that launch no instances with a profile that they name, unless their code does: `in_code`
+looks for that. The types of AWS DMS and of Device Farm name another kind of profile.
 """
 
 _RUN_CODE: Final = (
@@ -93,14 +93,14 @@ _RUN_CODE: Final = (
     *("AWS::Lambda::Function", "AWS::SSM::Document", "AWS::StepFunctions::StateMachine"),
     *("Custom::AWSCDK-EKS-HelmChart", "Custom::AWSCDK-EKS-KubernetesResource"),
 )
-"""The types whose code, runbook or manifest may launch instances under a profile that it names."""
+"""The types whose code, runbook or manifest may launch instances with a profile that it names."""
 _NODE_CLASS: Final = "EC2NodeClass"
 """The manifest of Karpenter that names the profile of its nodes, or their role."""
 
 _NAMES_A_PROFILE: Final = re.compile("instance[_-]?profile", re.IGNORECASE)
 """The name of a property, or of an option, that gives instances a profile."""
 _BETWEEN_WORDS: Final = re.compile(r"[^\w+.@-]+")
-"""What stands in code between words, such as the name of a profile."""
+"""The separators between words in code. A word may be the name of a profile."""
 
 
 class Compute(NamedTuple):
@@ -109,11 +109,11 @@ class Compute(NamedTuple):
     resource: Resource
     """The resource that launches them."""
     launch: Launch
-    """How they are launched. They need no profile if its scripts register them by an activation."""
+    """How they are launched. They need no profile if scripts register them by an activation."""
     placements: tuple[Placement, ...] = ()
-    """Every place where they may be; none of a launch template that nothing of the app uses."""
+    """Every place where they may be; empty for a launch template that nothing in the app uses."""
     opaque: str = ""
-    """Who launches them by rules that the templates do not show, such as a service."""
+    """The service or the resource that launches them by rules that the templates do not show."""
 
     def calling(self, **known: Any) -> Compute:  # noqa: ANN401 # as `Placement` takes it
         """Return the same instances, with what is known of their calls."""
@@ -121,10 +121,11 @@ class Compute(NamedTuple):
 
 
 class Launchers:
-    """Finds what launches instances, and how it does so in the world that is judged.
+    """Finds the resources that launch instances, and how they do so in the world that is judged.
 
-    A launch template is part of what launches from it. One that nothing of the app launches from is
-    compute of its own without a place, and who launches from it may give it a profile.
+    A launch template is part of the compute of each resource that uses it. If nothing in the app
+    uses it, it is compute of its own, without a placement: somebody else may launch instances from
+    it, and may give them a profile.
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -138,15 +139,15 @@ class Launchers:
             "AWS::EC2::SpotFleet": self._spot_fleet,
             "AWS::EC2::EC2Fleet": lambda one: self._by_templates(one, one.properties),
             "AWS::EKS::Nodegroup": self._node_group,
-            **dict.fromkeys(_SERVICES, self._of_service),
-            "AWS::ElasticBeanstalk::Environment": self._of_beanstalk,
-            PRODUCT: self._of_product,
+            **dict.fromkeys(_SERVICES, self._service_compute),
+            "AWS::ElasticBeanstalk::Environment": self._beanstalk_compute,
+            PRODUCT: self._product_compute,
         }
-        """What reads the compute of each type of resource, in the order of the findings."""
+        """The function that reads the compute of each type of resource, in the findings' order."""
 
     @cached_property
     def resources(self) -> list[Resource]:
-        """What launches instances, without the launch templates."""
+        """The resources that launch instances, except launch templates."""
         read = {*self._read, *STACKS, TEMPLATE, CONFIGURATION}
         others = [one for one in self._parts.by_type if one not in read]
         others = [one for one in others if not _NEVER_LAUNCH.match(one)]
@@ -192,7 +193,7 @@ class Launchers:
         return bool(is_named) or any(one.type == PROFILE_TYPE for one in given)
 
     def _unrecognized(self, resource: Resource) -> Iterator[Compute]:
-        """The instances of whatever else names a profile: it launches them by rules of its own."""
+        """The instances of a resource of another type that names a profile, by rules of its own."""
         launcher = resource.type
         if launcher in STACKS:
             launcher = "the template that it deploys, which is not read,"
@@ -222,7 +223,7 @@ class Launchers:
         return any(one is not None and one.type == PROFILE_TYPE for one in found)
 
     def in_code(self, role: Resource, profile: Resource) -> str:
-        """Name the code that may launch instances under a profile or its role; "" if none does."""
+        """Name the code that may launch instances with a profile or its role; "" if none does."""
         if profile.type != PROFILE_TYPE:
             return ""
         for holder, is_role in ((profile, False), (role, True)):
@@ -234,7 +235,7 @@ class Launchers:
 
     @cached_property
     def _code(self) -> dict[object, list[tuple[Resource, bool]]]:
-        """Map each resource to the code that is given it, and to whether that makes profiles."""
+        """Map each resource or name to the code that has it, and to whether that makes profiles."""
         found = defaultdict[object, list[tuple[Resource, bool]]](list)
         for one in (*self._parts.of_types(_RUN_CODE), *self._parts.custom):
             named: set[object] = {*self._parts.refers_to(one, one.acting)}
@@ -251,9 +252,9 @@ class Launchers:
         return found
 
     def _in_texts(self, resource: Resource) -> Iterator[object]:
-        """Yield what texts about profiles name, such as a script that launches instances."""
+        """Yield the words and resources in texts about profiles, such as a script that launches."""
         for text in functions.texts_in(resource.acting):
-            # What has neither a space nor a brace is a name or an ARN, which is read elsewhere.
+            # A text with neither a space nor a brace is a name or an ARN, which is read elsewhere.
             if re.search("[ {]", text) and _NAMES_A_PROFILE.search(text):
                 yield from ((word,) for word in _BETWEEN_WORDS.split(text))
         for value in functions.mappings_in(resource.acting):
@@ -296,7 +297,7 @@ class Launchers:
             yield reader.unknown(resource, f"what {resource.logical_id!r} launches from")
 
     def _overridden(self, resource: Resource, base: Launch, overrides: object) -> list[Launch]:
-        """The launches from a template, one for all subnets with the same other overrides."""
+        """The launches from a template; overrides that differ only in subnets are one launch."""
         found: list[Launch] = []
         subnets: defaultdict[int, tuple[Reference, ...]] = defaultdict(tuple)
         for written in functions.listed(overrides) or [{}]:
@@ -328,7 +329,7 @@ class Launchers:
                 yield self._compute(resource, launch)
 
     def _node_group(self, resource: Resource) -> Iterator[Compute]:
-        """The nodes of EKS, to which it gives a profile of its own making for the role."""
+        """The nodes of an EKS node group. EKS makes their profile for the node role."""
         properties = resource.properties
         written = properties.get("LaunchTemplate")
         from_template = self._reader.from_template
@@ -342,13 +343,13 @@ class Launchers:
         yield self._compute(resource, launch)
 
     def _cluster(self, resource: Resource) -> Reference:
-        """The security group that EKS makes for a cluster, by the cluster."""
+        """The cluster, which stands for the security group that EKS makes for it."""
         written = resource.properties.get("ClusterName")
         find = self._parts.assembly.resource
         found = filter(None, (find(type_, resource.template, written) for type_ in CLUSTERS))
         return next(found, Unknown(f"the security group of {decider(written, 'cluster')}"))
 
-    def _of_service(self, resource: Resource) -> Iterator[Compute]:
+    def _service_compute(self, resource: Resource) -> Iterator[Compute]:
         service = _SERVICES[resource.type]
         data = inner(resource.properties, *service.within) or {}
         written = data.get(service.profile, resource.properties.get(service.profile))
@@ -382,7 +383,7 @@ class Launchers:
             yield self._compute(resource, launch)
 
     def _has_no_instances(self, resource: Resource, type_: object) -> bool:
-        """Whether a compute environment is one of Fargate. The world decides on a parameter."""
+        """Whether a compute environment uses Fargate. If a parameter says so, the world decides."""
         match resource.template.value(type_ or ""):
             case (str(known), *_):
                 return known.startswith("FARGATE")
@@ -391,14 +392,14 @@ class Launchers:
                 return self._parts.worlds.is_one_of(open_, _FARGATE, deciding, open_.allowed)
         return False
 
-    def _of_beanstalk(self, resource: Resource) -> Iterator[Compute]:
+    def _beanstalk_compute(self, resource: Resource) -> Iterator[Compute]:
         """The instances of an environment, whose own options override those of its template.
 
-        The template counts if it is in the same stack.
+        The configuration template counts only if it is in the same stack.
         """
         options: dict[str, object] = {}
         template, find = resource.properties.get("TemplateName"), self._parts.assembly.resource
-        base = find(_OF_BEANSTALK, resource.template, template)
+        base = find(_BEANSTALK_TEMPLATE, resource.template, template)
         uses = (base,) if base and base.template is resource.template else ()
         settings = [one.properties.get("OptionSettings") for one in (*uses, resource)]
         for setting in functions.entries(settings):
@@ -426,7 +427,7 @@ class Launchers:
         )
         yield self._compute(resource, launch)
 
-    def _of_product(self, resource: Resource) -> Iterator[Compute]:
+    def _product_compute(self, resource: Resource) -> Iterator[Compute]:
         if resource in self._parts.assembly.products_unread:
             yield self._opaque(resource, "its template, which can't be read,", None)
 
@@ -450,7 +451,7 @@ class Launchers:
     def _compute(self, resource: Resource, launch: Launch) -> Compute:
         changed = self._parts.changed
         doubt = changed(resource) or changed(launch.origin)
-        scripts = launch.scripts.and_(of_init(resource)).and_(self._of_image(launch))
+        scripts = launch.scripts.and_(of_init(resource)).and_(self._image_scripts(launch))
         without_profile = doubt or scripts.activation
         off = launch.metadata_off or False
         launch = launch._replace(
@@ -474,9 +475,9 @@ class Launchers:
         )
         return Compute(resource, launch, (*places,))
 
-    def _of_image(self, launch: Launch) -> Scripts:
-        """What has run in the image of a launch, if EC2 Image Builder makes the image."""
-        for builder in self._removing:
+    def _image_scripts(self, launch: Launch) -> Scripts:
+        """What scripts have done to a launch's image, if EC2 Image Builder builds the image."""
+        for builder in self._agent_removing:
             image, find = launch.image, self._parts.assembly.resource
             built = image and find(builder.type, image.owner.template, image.value)
             if built is builder or not builder.waits_for.isdisjoint(launch.uses):
@@ -485,7 +486,7 @@ class Launchers:
         return NO_SCRIPTS
 
     @cached_property
-    def _removing(self) -> list[Resource]:
+    def _agent_removing(self) -> list[Resource]:
         """The resources that build images by a recipe or a component that may remove the agent."""
         builders = self._parts.of_types(_BUILDERS)
         return [one for one in builders if any(of_written(it.acting).agent for it in one.waits_for)]

@@ -25,7 +25,8 @@ _Policies = frozenset[Policy]
 _NONE: Final = _Policies()
 _UNLIMITED: Final = Decision(Answer.ALLOWED)
 """What the permissions boundary decides for a role that has none."""
-_MOST_COMPARED: Final = 64  # unknown names to compare with a role's; if more, all may be its
+_MOST_COMPARED: Final = 64
+"""How many unknown names are compared with a role's. If there are more, each may be the role's."""
 
 
 class Ability(NamedTuple):
@@ -67,7 +68,7 @@ class Decisions:
     def _statements_of(
         self, role: Role, asked: Asked, without: _Policies = _NONE
     ) -> list[Statement]:
-        others = self._once((role, "others", asked), lambda: [*self._of_others(role, asked)])
+        others = self._once((role, "others", asked), lambda: [*self._from_outside(role, asked)])
         return [*others, *self.readable(role, asked, without)]
 
     def _decided(self, role: Role, asked: Asked, without: _Policies = _NONE) -> dict[str, Ability]:
@@ -82,9 +83,9 @@ class Decisions:
         return found
 
     def readable(self, role: Role, asked: Asked, without: _Policies = _NONE) -> Iterator[Statement]:
-        """Yield the statements of the policies of a role that are of AWS or of the app."""
+        """Yield the statements of a role's policies that the app makes or AWS manages."""
         for name, _ in self.roles.not_of_app(role, asked.actions):
-            yield from self._of_aws(role, name, asked) if name else ()
+            yield from self._aws_managed_statements(role, name, asked) if name else ()
         overwritten = self._overwritten(role)
         for policy in self.roles.relevant_policies(role, asked.actions):
             if policy not in without:
@@ -95,16 +96,16 @@ class Decisions:
                 yield from found if is_certain else _uncertain(found)
 
     def _overwritten(self, role: Role) -> set[Policy]:
-        """Return the inline policies that share a name, of which a role keeps only the last."""
+        """Return the inline policies with the same name, of which a role keeps only the last."""
         return {
             one.policy
-            for several in self._once((role, "of one name"), lambda: self._of_one_name(role))
+            for several in self._once((role, "of one name"), lambda: self._with_same_name(role))
             if len({other.policy for other in several if self.roles.has(role, other)}) > 1
             for one in several
         }
 
-    def _of_one_name(self, role: Role) -> list[list[Attachment]]:
-        """Return the inline policies that may have one name, for each name."""
+    def _with_same_name(self, role: Role) -> list[list[Attachment]]:
+        """Return groups of inline policies that may have the same name."""
         by_name = defaultdict[object, list[Attachment]](list)
         for one in role.inline:
             owner, template = one.policy.owner, one.policy.resource.template
@@ -112,8 +113,8 @@ class Decisions:
                 by_name[name].append(one)
         return [several for several in by_name.values() if several[1:]]
 
-    def _of_others(self, role: Role, asked: Asked) -> Iterator[Statement]:
-        """Yield statements for what can't be read: policies of others, and a role of others."""
+    def _from_outside(self, role: Role, asked: Asked) -> Iterator[Statement]:
+        """Yield statements for policies that are not in the app, or for a role that is not."""
         if not role.in_app:
             known = f"the role {role.name!r}, which is not in this app"
             holder = role.resource
@@ -122,8 +123,8 @@ class Decisions:
             yield from anything(known if role.name else unknown)
             return
         for name, arn in self.roles.not_of_app(role, asked.actions):
-            yield from () if name else _of_others_policy(arn)
-        yield from self._of_unknown_roles(role, asked)
+            yield from () if name else _policy_from_outside(arn)
+        yield from self._perhaps_attached(role, asked)
 
     def _boundary(self, role: Role, asked: Asked) -> list[Statement] | None:
         """Return the statements of a role's permissions boundary; None without one."""
@@ -134,19 +135,19 @@ class Decisions:
             case Policy() as policy:
                 return self.policies.asked_statements(policy, asked)
             case "":
-                return _of_others_policy(arn)
+                return _policy_from_outside(arn)
             case name:
-                return self._of_aws(role, name, asked)
+                return self._aws_managed_statements(role, name, asked)
 
-    def _of_aws(self, role: Role, name: str, asked: Asked) -> list[Statement]:
+    def _aws_managed_statements(self, role: Role, name: str, asked: Asked) -> list[Statement]:
         return self.policies.on(role.resource.template, aws_managed(name, asked.actions), asked)
 
-    def _of_unknown_roles(self, role: Role, asked: Asked) -> Iterator[Statement]:
+    def _perhaps_attached(self, role: Role, asked: Asked) -> Iterator[Statement]:
         """Yield statements for the policies that may be attached to the role.
 
-        Such policies are in what can't be read, or their name of a role may mean this one. A role
-        without a `RoleName` has a generated name, which another template knows only if the
-        template of the role discloses it.
+        Such policies are in a part of the app that can't be read, or they name a role that may be
+        this one. A role without a `RoleName` has a generated name, which another template knows
+        only if the template of the role discloses it.
         """
         there, name = role.resource.template, self._assembly.name_of(role.resource)
         for template, source, sees_all in self._unread:
@@ -173,7 +174,7 @@ class Decisions:
     def _merged(
         self, account: str | None, several: list[Attachment], asked: Asked
     ) -> list[Statement]:
-        """Uncertain statements for policies of an account, one for each action and effect."""
+        """Return uncertain statements for an account's policies, one for each action and effect."""
         found: dict[tuple[str, bool], Statement] = {}
         for attached in several:
             policy = attached.policy
@@ -217,7 +218,7 @@ def _unread(assembly: Assembly) -> Iterator[tuple[Template, str, bool]]:
 _MAY_ATTACH: Final = frozenset({*ATTACHED_BY, *STACKS, UNKNOWN})
 
 
-def _of_others_policy(arn: object) -> list[Statement]:
+def _policy_from_outside(arn: object) -> list[Statement]:
     by = decider(arn, "managed policy")
     is_named = by.startswith("the managed policy")
     return anything(f"{by}, which is not in this app" if is_named else by)

@@ -64,7 +64,7 @@ def _where_it_runs(
     Args:
         finding: the finding.
         places: what to call each construct that the code runs in, by its ids.
-        constructs: knows whether the constructor that has the code is also that of others.
+        constructs: knows whether other constructs have the class whose constructor runs the code.
     """
     code = finding.code
     if code.startswith("#") or not code:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .roles import Role
 
 _SETTING: Final = _needs.HOST_MANAGEMENT_SETTING.rpartition("/")[2]
-"""How the id of the service setting ends, or its ARN, which a template may have instead."""
+"""The end of the service setting's id, and of its ARN, which a template may have instead."""
 
 _QUICK_SETUP: Final = "AWS::SSMQuickSetup::ConfigurationManager"
 _SERVICE_SETTING: Final = "AWS::SSM::ServiceSetting"
@@ -50,7 +50,7 @@ _MAY_RUN_RUNBOOK: Final = {
     "AWS::Scheduler::Schedule": "Target",
     "AWS::SSM::Document": "Content",
 }
-"""The types that run a runbook, or may make the call, each with the property for that."""
+"""The types that run a runbook or may call the API, each with the property that says what runs."""
 
 _ATTACHES: Final = re.compile(
     r"AttachIAMToInstance|(?<!Dis)Associate_?Iam_?Instance_?Profile|IsPolicyAttachAllowed\W+(?!false)\w",
@@ -61,7 +61,9 @@ _ATTACHES: Final = re.compile(
 With `IsPolicyAttachAllowed`, Quick Setup attaches policies to the roles of instances.
 """
 
-_NAMES_IT: Final = re.compile("(?i)AWS::SSMQuickSetup::|(default|ssm)[-_]?host[-_]?management|dhmc")
+_NAMES_HOST_MANAGEMENT: Final = re.compile(
+    "(?i)AWS::SSMQuickSetup::|(default|ssm)[-_]?host[-_]?management|dhmc"
+)
 """Other names for Default Host Management in code, or in what deploys a stack that is not read."""
 
 _ANYWHERE: Final = (_QUICK_SETUP, *NEVER_READ)
@@ -80,31 +82,33 @@ class LaterChanges:
 
     @cached_property
     def _turning_on(self) -> list[Resource]:
-        """What may turn it on: by its type, or because it names the setting or the feature."""
+        """The resources that may turn on Default Host Management, by their type or content."""
         of_code = [*self._parts.of_types(_CODE), *self._parts.custom, *self._parts.unread_stacks]
         texts = [f"{one.type} {one.logical_id} {quoted(one.written)}" for one in of_code]
-        by_name = compress(of_code, map(_NAMES_IT.search, texts))
+        by_name = compress(of_code, map(_NAMES_HOST_MANAGEMENT.search, texts))
         return [*self._parts.of_types(_TURN_ON), *by_name, *self._parts.naming(_SETTING)]
 
     def host_management(self, resource: Resource) -> str:
-        """Name what turns on Default Host Management for instances beside a resource, if any."""
+        """Name what turns on Default Host Management where a resource is deployed, if any."""
         does = "turn on Default Host Management"
         return _first(self._turning_on, resource, does, self._may_turn_on)
 
     def gives_profile(self, resource: Resource) -> str:
         """Name what may give credentials to instances that have no profile; empty if nothing."""
-        found = self.host_management(resource) or _first(self._giving, resource, _GIVES_PROFILE)
+        found = self.host_management(resource) or _first(
+            self._giving_profiles, resource, _GIVES_PROFILE
+        )
         return found or self.by_runbook(resource) or self._by_role(resource)
 
     def stands_in(self, role: Role, profile: Resource, where: Resource, *, registers: bool) -> str:
-        """Name what may add permissions to a role, or give its instances another one.
+        """Name what may add permissions to a role, or give its instances another role.
 
         Args:
             role: the role.
-            profile: what has the role.
-            where: what launches the instances, or the profile.
-            registers: whether the role may register with Systems Manager, with which an agent never
-                turns to Default Host Management.
+            profile: the profile, or the node group, that has the role.
+            where: the resource that launches the instances, or the profile.
+            registers: whether the role may register with Systems Manager. An agent that registers
+                with its role never uses Default Host Management.
         """
         changed = self._parts.changed(role.resource) or self._parts.changed(profile)
         if changed is not None:
@@ -112,7 +116,7 @@ class LaterChanges:
         return ("" if registers else self.host_management(where)) or self.by_runbook(where)
 
     def _may_turn_on(self, found: Resource) -> bool:
-        """Whether `found` may turn it on: anything but another service setting."""
+        """Whether `found` may turn it on: all but another service setting, or one that is off."""
         if found.type != _SERVICE_SETTING:
             return True
         id_ = self._parts.text(found, found.properties.get("SettingId"))
@@ -120,7 +124,7 @@ class LaterChanges:
         return (UNKNOWN in id_ or id_.endswith(_SETTING)) and value != "$None"
 
     @cached_property
-    def _giving(self) -> list[Resource]:
+    def _giving_profiles(self) -> list[Resource]:
         """The code that gives instances a profile, and the stacks that may have any resource.
 
         The templates of these stacks are never read.
@@ -131,9 +135,9 @@ class LaterChanges:
         return [*of_any_type, *(one for one in code if _ATTACHES.search(quoted(one.written)))]
 
     def by_runbook(self, resource: Resource) -> str:
-        """Name what gives instances beside a resource another profile, or policies; "" if none."""
+        """Name what may give a profile or policies to instances where a resource is deployed."""
         does = f"{_GIVES_PROFILE} or policies"
-        return _first(self._running, resource, does, self._attaches)
+        return _first(self._running_runbooks, resource, does, self._attaches)
 
     def _attaches(self, found: Resource) -> bool:
         written = found.properties.get(_MAY_RUN_RUNBOOK[found.type])
@@ -143,16 +147,16 @@ class LaterChanges:
         return is_open or _ATTACHES.search(f"{known} {quoted(written)}") is not None
 
     def stops_agent(self, resource: Resource) -> str:
-        """Name what may stop the agent of instances beside a resource; "" if nothing does."""
-        return _first(self._stopping, resource, "keep the SSM Agent from working")
+        """Name what may stop the agent of instances where a resource is deployed; "" if nothing."""
+        return _first(self._stopping_agent, resource, "keep the SSM Agent from working")
 
     @cached_property
-    def _running(self) -> list[Resource]:
+    def _running_runbooks(self) -> list[Resource]:
         return self._parts.of_types(_MAY_RUN_RUNBOOK)
 
     @cached_property
-    def _stopping(self) -> list[Resource]:
-        several = (*self._running, *self._parts.custom)
+    def _stopping_agent(self) -> list[Resource]:
+        several = (*self._running_runbooks, *self._parts.custom)
         return [one for one in several if of_written(one.acting).agent]
 
     def _by_role(self, resource: Resource) -> str:
@@ -171,7 +175,7 @@ class LaterChanges:
 
 
 def _first(several: list[Resource], resource: Resource, does: str, matters: Matters = bool) -> str:
-    """Name the first of those that matter, and that may act on instances beside a resource."""
+    """Name the first resource that matters and may act where another resource is deployed."""
     for one in several:
         one_region = may_be_one_region(one.template.stack, resource.template.stack)
         if (one_region or one.type in _ANYWHERE) and one.exists and matters(one):

@@ -37,11 +37,11 @@ _KEEPS_ADDRESS: Final = re.compile(
     "AWS::(EC2::(EIPAssociation|NatGateway)$|"
     "(ElasticLoadBalancingV2|GlobalAccelerator|MediaLive|Redshift|Transfer)::)"
 )
-"""The types that keep such an address: any other one may give it to something else."""
+"""The types that keep an Elastic IP address. A resource of another type may pass it on."""
 _GROUPS: Final = ("SecurityGroupIds", "SecurityGroups", "GroupSet", "Groups")
 """The properties of an instance, and of a network interface, that name security groups."""
 _REPLACED_WHOLE: Final = ("MetadataOptions", "NetworkInterfaces")
-"""The properties that may replace those of a launch template as a whole: AWS does not say."""
+"""The properties that may replace those of a launch template as a whole, as AWS does not say."""
 _OF_FLEET: Final = "LaunchTemplateSpecificationUserData"
 """The user data of an EC2 fleet, which replaces that of its launch template."""
 _INDEXES: Final = ("DeviceIndex", "NetworkCardIndex")
@@ -56,7 +56,7 @@ class Written(NamedTuple):
 
 
 class Launch(NamedTuple):
-    """How to launch instances, by what one resource says. It does not say what has its default."""
+    """How instances are launched, as one resource says it; a default if the resource does not."""
 
     origin: Resource
     profile: Written | Unknown | None = None
@@ -74,12 +74,12 @@ class Launch(NamedTuple):
     image: Written | None = None
     user_data: Written | None = None
     has: frozenset[str] = frozenset()
-    """Those of `_REPLACED_WHOLE` that it has, each of which may replace the one of its template."""
+    """The properties of `_REPLACED_WHOLE` that the resource has."""
     uses: tuple[Resource, ...] = ()
     """The launch templates that it is launched from."""
 
     def over(self, base: Launch) -> Launch:
-        """Return the two combined: what this one says overrides what `base` says."""
+        """Combine two launches: what this one says overrides what `base` says."""
         whose = f"of {self.origin.logical_id!r} replace those of its launch template"
         if "MetadataOptions" in self.has and base.metadata_off is True:
             base = base._replace(metadata_off=Unknown(f"whether the metadata options {whose}"))
@@ -158,7 +158,8 @@ class LaunchReader:
     def _by_interfaces(self, launch: Launch, interfaces: list[object]) -> Launch:
         """What the primary network interface says: device 0 of network card 0.
 
-        One that is made before the instance has a public address as well, if its subnet gives it.
+        An interface that is made before the instance gets a public address, too, if its subnet
+        assigns one.
         https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-eni.html
         """
         origin, parts = launch.origin, self.parts
@@ -175,7 +176,7 @@ class LaunchReader:
         elastic: Fact = False
         changed: Unknown | None = None
         given = self._public(origin, data)
-        if given is None and len(interfaces) > 1:  # what is documented of it differs
+        if given is None and len(interfaces) > 1:  # AWS's pages contradict each other about this
             given = Unknown(f"whether {origin.logical_id!r} gets a public IPv4 address")
         if "NetworkInterfaceId" in data:
             value = data["NetworkInterfaceId"]
@@ -206,7 +207,7 @@ class LaunchReader:
         )
 
     def subnets(self, origin: Resource, written: object) -> tuple[Reference, ...]:
-        """The subnets that a property names, of which an entry may have several with commas."""
+        """The subnets that a property names. An entry may have several, separated by commas."""
         found = self.parts.references(origin, written, SUBNET)
         if not any(isinstance(one, Unknown) for one in found):
             return found
@@ -248,7 +249,7 @@ class LaunchReader:
         """Whether an instance or a network interface gets an Elastic IP address.
 
         The agent uses the primary private address. An Elastic IP address that is associated with
-        another one does not help it.
+        another private address does not help the agent.
         """
         kinds = [one for one in _GIVES_ADDRESS if self.parts.by_type[one.type]]
         given = [one for kind in kinds for one in self._reading.of(owner, kind)]
@@ -263,7 +264,7 @@ class LaunchReader:
         return Unknown(f"which private address {association.logical_id!r} is associated with")
 
     def floating_address(self, resource: Resource) -> Unknown | None:
-        """An Elastic IP address that something may give to instances of a resource as they run."""
+        """An Elastic IP address that something may give to a resource's running instances."""
         there = resource.template.stack
 
         def find() -> Unknown | None:
@@ -284,7 +285,7 @@ class LaunchReader:
 
     @cached_property
     def _held(self) -> set[Resource]:
-        """The addresses that resources of other types are given, such as a NAT gateway."""
+        """The addresses that other resources, such as NAT gateways, keep for themselves."""
         return {
             address
             for resource in self.parts.of_types([*filter(_KEEPS_ADDRESS.match, self.parts.by_type)])

@@ -1,4 +1,4 @@
-"""Write values as texts that can be compared, also where a part is known at deployment only."""
+"""Write values as texts that can be compared, even if a part is known only at deployment."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _REFERRED_BY: Final = {
 
 
 def marked(value: Value) -> str:
-    """Return a value as a text, with marks in place of each part that is known at deployment only.
+    """Return a value as a text, with marks in place of each part that is known only at deployment.
 
     Equal parts have the same marks. The partition of an ARN is left out if it is written or covers
     every partition, as `*` and `aws*` do: a policy can't name resources of another partition.

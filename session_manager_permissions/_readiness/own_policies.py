@@ -1,4 +1,4 @@
-"""What the own policies of keys and buckets of the app say of a role.
+"""Decides what the policies of the app's keys and buckets allow a role.
 
 https://docs.aws.amazon.com/kms/latest/developerguide/key-policies.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
@@ -36,7 +36,7 @@ _BUCKET: Final = PartKind("bucket", ("AWS::S3::Bucket",))
 
 
 class OwnPolicies:
-    """Decides by the own policy of a key or a bucket and by the policies of a role together."""
+    """Decides by the policy of a key or a bucket together with the policies of a role."""
 
     def __init__(self, parts: Parts, decisions: Decisions) -> None:
         self._parts = parts
@@ -49,9 +49,9 @@ class OwnPolicies:
         Args:
             resource: the key or the bucket.
             role: the role.
-            asked: the action, and what it is on: the key, the bucket, or a part of this.
-            ability: what the policies of IAM say. The permissions boundary limits what the policy
-                of the resource allows as well.
+            asked: the action, and its resource: the key, the bucket, or a part of the bucket.
+            ability: what IAM policies decide. The permissions boundary also limits what the policy
+                of the resource allows.
         """
         if ability.decision.answer is Answer.EXPLICIT_DENY:
             return Answer.EXPLICIT_DENY
@@ -65,11 +65,11 @@ class OwnPolicies:
         there, own = (one.template.stack.account for one in (resource, role.resource))
         is_foreign = not may_be_equal(there, own)
         found = [*self._statements(resource, role, asked)]
-        # A Deny of the account is one of each of its roles.
+        # A Deny for the account applies to each of its roles.
         of_role = [one for about, one in found if about == "role" or not one.allows]
         of_account = [one for about, one in found if about == "account" or not one.allows]
         if not is_foreign and (resource.type not in KEYS or "KeyPolicy" not in resource.properties):
-            # KMS gives a key without a policy one that leaves it to the account as well.
+            # The default policy of a key, too, lets the IAM policies of the account decide.
             of_account.append(EVERYTHING)
         itself = max(decide(of_role, action, "*").answer, ability.boundary.answer)
         if self._decisions.may_deny(role, asked):
@@ -82,7 +82,7 @@ class OwnPolicies:
     def _statements(
         self, resource: Resource, role: Role, asked: Asked
     ) -> Iterator[tuple[_Whom, Statement]]:
-        """Yield the statements about an action, each with whom it is about."""
+        """Yield the statements about an action, each with the principal that it is about."""
         there = role.resource.template
         knows = {"aws:PrincipalArn": marked(role.arn)} if role.in_app else {}
         once, key = self._parts.worlds.once, ("own policies", resource)
@@ -119,9 +119,9 @@ class OwnPolicies:
             yield "role", False
         else:
             for one in listed(principal.get("AWS")):
-                yield from self._of_aws(owner, one, role)
+                yield from self._aws_principal(owner, one, role)
 
-    def _of_aws(self, owner: Resource, written: object, role: Role) -> Iterator[_Meant]:
+    def _aws_principal(self, owner: Resource, written: object, role: Role) -> Iterator[_Meant]:
         known = marked(owner.template.value(written))
         found = role if known == marked(role.arn) else self._roles.role_of(owner.template, written)
         account = marked(role.resource.template.value({"Ref": "AWS::AccountId"}))

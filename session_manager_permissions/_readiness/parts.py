@@ -42,7 +42,7 @@ _KNOWN: Final = re.compile(
     rf"AWS::(?!CloudFormation::CustomResource$)|{functions.UNKNOWN}|{RESTRICTED}|Custom::(AWSCDK-EKS|"
     "CDKBucketDeployment|CrossRegionExport|S3AutoDeleteObjects|S3BucketNotifications)"
 )
-"""How the names of types begin that change no other resource in a way that matters here."""
+"""The beginnings of types that change no other resource in a way that matters here."""
 
 _READS: Final = re.compile(
     '((?!"action").)*"action":"(describe|get|list)((?!"action").)*', re.IGNORECASE | re.DOTALL
@@ -54,9 +54,9 @@ _CALLS_NOTHING: Final = re.compile(
     r"(?!AWS::)|AWS::(CloudFormation|CloudTrail|CloudWatch|Config::ConfigRule|EC2::VPC|IAM|Logs|"
     r"Organizations|SNS|SSM::Parameter|SSO|SecurityHub|Serverless::Application|ServiceCatalog)"
 )
-"""How the names of types begin that make no calls: policies and alarms only name what others call.
+"""The beginnings of types that call no API: policies and alarms only name the calls of others.
 
-Custom resources and stacks, which may make any, are found by `custom` and `unread_stacks`.
+Custom resources and stacks, which may call any API, are found by `custom` and `unread_stacks`.
 """
 
 NEVER_READ: Final = (
@@ -115,10 +115,10 @@ class Parts:
         return [one for one in several if one.template in there and name in str(one.acting)]
 
     def changed(self, resource: Resource) -> Unknown | None:
-        """What may change a resource.
+        """What may change a resource, if anything may.
 
-        A macro of its template may, a custom resource that is given it, or a stack whose template
-        is not here.
+        That is a macro of its template, or a custom resource or a stack that refers to it, if the
+        template of the stack is not here.
         """
         for macro in resource.template.transforms:
             return Unknown(f"the macro {functions.quoted(macro)}")
@@ -147,7 +147,7 @@ class Parts:
         return [*dict.fromkeys(one for given in self._given.values() for one in given)]
 
     def by_mentioned(self, resources: list[Resource]) -> dict[Resource, list[Resource]]:
-        """Map each resource that others refer to, to these. The last one is named first."""
+        """Map each resource to those of `resources` that refer to it, the last one first."""
         found: dict[Resource, list[Resource]] = {}
         for resource in reversed(resources):
             # In a world, it may refer to resources of other stacks as well.
@@ -180,18 +180,18 @@ class Parts:
         return found
 
     def split(self, resource: Resource, written: object, to: PartKind) -> tuple[Reference, ...]:
-        """What each entry refers to of a list that is written as a text with commas."""
+        """The parts that the entries of a list refer to, which is written as a text with commas."""
         several = functions.listed(
             functions.deployed({"Fn::Split": [",", written]}, resource.template)
         )
         return self.references(resource, [*filter(resource.template.value, several)], to)
 
     def references(self, resource: Resource, value: object, to: PartKind) -> tuple[Reference, ...]:
-        """What each entry of a list refers to."""
+        """The part that each entry of a list refers to."""
         return tuple(self.reference(resource, entry, to) for entry in functions.listed(value))
 
     def possible(self, resource: Resource, by: str, to: PartKind) -> dict[Reference, bool]:
-        """What a property of a resource refers to in any world, each with whether in each world."""
+        """The parts that a property refers to in any world, and whether it does so in every one."""
 
         def refers() -> tuple[Reference, ...]:
             return self.references(resource, resource.properties.get(by), to)
@@ -207,9 +207,9 @@ class Parts:
         return _known(resource.template.value(value))
 
     def in_each_world(self, resource: Resource, written: object) -> Iterator[Resource | str]:
-        """Yield what the entries of a list refer to, of those that are known and never differ.
+        """Yield what the entries of a list refer to, if it is known and the same in every world.
 
-        Unlike the others, this may be asked outside of a world.
+        Unlike other methods, this one may be called outside of a world.
         """
         several = (resource.template.entries(one) or one for one in functions.listed(written))
         for entry in functions.listed([*several]):

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 ASSOCIATE: Final = "ec2:AssociateIamInstanceProfile"
-"""The action that gives an instance a profile as it runs."""
+"""The action that gives a running instance a profile."""
 
 On: TypeAlias = "str | tuple[str, ...]"
-"""What a call is on: an ARN, or `*` for an action without resource types.
+"""The resource of a call: an ARN, or `*` for an action without resource types.
 
 If it may be any of several ARNs, their forms, with `ARN_PART` for a part that varies.
 """
@@ -55,7 +55,7 @@ ASKED: Final = (
     *dict.fromkeys(action for one in _OF_SOME_SESSIONS for action in one.actions),
     ASSOCIATE,
 )
-"""All actions that are asked about."""
+"""All actions about which policies are read."""
 
 
 _ANY: Final = ("*",)
@@ -163,7 +163,7 @@ def read(
             if is_function(entry):
                 found += anything(source)
             else:
-                found += _of_entry(entry, source, known, context)
+                found += _read_entry(entry, source, known, context)
     return found
 
 
@@ -171,14 +171,14 @@ def actions_of(owner: dict[str, Any]) -> tuple[str, ...]:
     """Return the patterns of the actions that a policy may be about, in any world.
 
     Args:
-        owner: what has the document, as its `PolicyDocument`.
+        owner: the mapping that has the document as its `PolicyDocument`.
     """
     documents = values_of(owner, "PolicyDocument")
     return tuple(one for each in documents for one in _actions_in(each)) if documents else _ANY
 
 
 def _actions_in(document: object) -> tuple[str, ...]:
-    if is_function(document):  # whose argument only a world has
+    if is_function(document):  # only in a world is its argument known
         return _ANY
     document = as_document(document)
     if not isinstance(document, dict):
@@ -210,7 +210,7 @@ def may_match_any(patterns: tuple[str, ...], about: tuple[str, ...]) -> bool:
     )
 
 
-def _of_entry(
+def _read_entry(
     entry: dict[str, Any], source: str, known: Callable[[object], str], context: RequestContext
 ) -> Iterator[Statement]:
     undecided = open_keys(entry.get("Condition"), context)
@@ -268,7 +268,7 @@ def decide(found: Iterable[Statement], action: str, resource: On) -> Decision:
     Args:
         found: the statements.
         action: the action, `service:Action`.
-        resource: what it is on.
+        resource: the resource of the call.
     """
     return _evaluation.decide((one, one.allows, one.applies(action, resource)) for one in found)
 

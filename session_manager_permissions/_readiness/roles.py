@@ -40,11 +40,11 @@ ATTACHED_BY: Final = {
 """The policies that are resources, and the property that names their roles."""
 
 ROLE_IN: Final = {"AWS::IAM::InstanceProfile": "Roles", "AWS::EKS::Nodegroup": "NodeRole"}
-"""What holds a role for instances, and the property that names the role."""
+"""The types that hold a role for instances, and the property that names the role."""
 
 _MANAGED: Final = "AWS::IAM::ManagedPolicy"
-_OF_AWS: Final = ":iam::aws:policy/"
-"""What is in the ARN of a policy that AWS manages."""
+_AWS_MANAGED: Final = ":iam::aws:policy/"
+"""A part of the ARN of every AWS managed policy."""
 
 
 @dataclass(eq=False)
@@ -54,7 +54,7 @@ class Policy:
     resource: Resource
     location: str
     owner: dict[str, Any]
-    """What has the document, as its `PolicyDocument`."""
+    """The mapping that has the document as its `PolicyDocument`."""
 
     @property
     def source(self) -> str:
@@ -106,9 +106,9 @@ class Attachment(NamedTuple):
 
     policy: Policy
     entry: functions.Candidate
-    """What attaches it, in a list."""
+    """The entry of a list that attaches the policy."""
     named: Value = ()
-    """The role that the entry has to name; empty where the entry is one of the role itself."""
+    """The role that the entry has to name; empty if the entry is in the role itself."""
 
 
 @dataclass(eq=False)
@@ -133,9 +133,9 @@ class Role:
 
 
 class Roles:
-    """The roles of an assembly, with what names and attaches, found in one pass.
+    """The roles of an assembly and the policies that are attached to them, found in one pass.
 
-    It finds what exists in any world, and answers questions for the world that is judged.
+    The pass finds what exists in any world. The methods answer for the world that is judged.
     """
 
     def __init__(self, assembly: Assembly) -> None:
@@ -145,7 +145,7 @@ class Roles:
         """The policies that are resources."""
         self._managed: dict[Resource, Policy] = {}
         self._by_role_name: defaultdict[Value, list[Attachment]] = defaultdict(list)
-        """What is attached to roles, by the reference to a role or the name of one."""
+        """The attachments of policies, by the reference to the role or its name."""
         self._roles: dict[object, Role] = {}
         for kind, naming in ATTACHED_BY.items():
             for resource in assembly.by_type[kind]:
@@ -157,7 +157,7 @@ class Roles:
             for one in several
             if not self._is_of_app(one)
         ]
-        """The attachments to a name of no known resource, and so to any role of that name."""
+        """The attachments to the name of no known resource, and so to any role with that name."""
 
     def _index_attachments(self, resource: Resource, naming: str) -> None:
         policy = Policy(resource, "Properties.PolicyDocument", resource.properties)
@@ -179,9 +179,9 @@ class Roles:
 
     def of_holder(self, holder: Resource) -> Role:
         """Return the role of a profile, or of a node group, which EKS makes a profile for."""
-        return self._once(("role of", holder), lambda: self._of_holder(holder))
+        return self._once(("role of", holder), lambda: self._find_role(holder))
 
-    def _of_holder(self, holder: Resource) -> Role:
+    def _find_role(self, holder: Resource) -> Role:
         account = holder.template.stack.account
         name: Value = (Unresolved(holder),)
         match [*functions.listed(holder.properties.get(ROLE_IN[holder.type]))]:
@@ -218,7 +218,7 @@ class Roles:
         for entry in functions.candidates(resource.properties, "ManagedPolicyArns"):
             arn = functions.text(functions.as_written(entry.value))
             template = resource.template
-            values = [] if _OF_AWS in arn else self.assembly.possible(template, entry.value)
+            values = [] if _AWS_MANAGED in arn else self.assembly.possible(template, entry.value)
             match values:
                 case [(ReturnValue(found, _),)] if found in self._managed:
                     role.managed.append(Attachment(self._managed[found], entry))
@@ -245,7 +245,7 @@ class Roles:
         return is_found_by_it or self._is_meant(attached.policy.resource, role.resource, name)
 
     def is_there(self, attached: Attachment) -> bool:
-        """Tell whether an attachment is there in the world, and names the role that it has to."""
+        """Tell whether an attachment exists in the world, and names the expected role there."""
         policy, entry, name = attached
         if not policy.resource.exists or not entry.is_there:
             return False
@@ -265,13 +265,13 @@ class Roles:
 
     def sids(self, role: Role, begin: tuple[str, ...]) -> list[str]:
         """Return the Sids in a role's policies that begin with one of these texts."""
-        found = self._of(role, lambda one: any(sid.startswith(begin) for sid in one.sids))
+        found = self._policies_of(role, lambda one: any(sid.startswith(begin) for sid in one.sids))
         return [sid for policy in found for sid in policy.sids if sid.startswith(begin)]
 
     def deprecated(self, role: Role) -> Iterator[tuple[str, Role]]:
         """Yield the policies of a role that AWS advises against, by their paths and names.
 
-        Each comes with the role as it is without it.
+        Each comes with the role as it would be without the policy.
         """
         names = _needs.AWS_MANAGED_DEPRECATED
         for place, (one, arn) in enumerate(role.others):
@@ -290,16 +290,16 @@ class Roles:
     def relevant_policies(self, role: Role, about: tuple[str, ...]) -> list[Policy]:
         """Return the policies of the app that a role has, of those about some actions."""
         key = role, "policies", about
-        return self._once(key, lambda: self._of(role, lambda one: one.may_be_about(about)))
+        return self._once(key, lambda: self._policies_of(role, lambda one: one.may_be_about(about)))
 
-    def _of(self, role: Role, matters: Callable[[Policy], bool]) -> list[Policy]:
+    def _policies_of(self, role: Role, matters: Callable[[Policy], bool]) -> list[Policy]:
         """Return the policies of the app that a role has, of those that matter."""
         found = [
             one.policy
             for one in (*role.inline, *role.managed)
             if matters(one.policy) and self.has(role, one)
         ]
-        by_arn = (one for one, arn in role.others if _OF_AWS not in arn and one.is_there)
+        by_arn = (one for one, arn in role.others if _AWS_MANAGED not in arn and one.is_there)
         named = (self.managed_behind(role.resource, one.value) for one in by_arn)
         return [*found, *(one for one in named if isinstance(one, Policy) and matters(one))]
 
@@ -333,7 +333,9 @@ class Roles:
         match found:
             case (ReturnValue(policy, _),):
                 return self._managed.get(policy, "")
-        of_aws = re.fullmatch(rf"arn:([^:]*){_OF_AWS}([^,{functions.UNKNOWN}]+)", _known(found))
+        of_aws = re.fullmatch(
+            rf"arn:([^:]*){_AWS_MANAGED}([^,{functions.UNKNOWN}]+)", _known(found)
+        )
         partition = resource.template.stack.partition
         if of_aws and of_aws[1] in {functions.UNKNOWN, partition.name if partition else of_aws[1]}:
             return of_aws[2]
@@ -365,7 +367,7 @@ def _known(value: Value) -> str:
 
 def _is_unrelated_of_aws(arn: str, about: tuple[str, ...]) -> bool:
     """Tell whether an ARN is that of a policy of AWS that is certainly not about some actions."""
-    _, of_aws, name = arn.partition(_OF_AWS)
+    _, of_aws, name = arn.partition(_AWS_MANAGED)
     return bool(of_aws) and not aws_managed(name, about)
 
 

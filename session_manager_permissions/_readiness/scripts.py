@@ -23,7 +23,7 @@ _ACTIVATES: Final = re.compile(
     r"(?=.*\bactivation-?code\b)",
     re.DOTALL | re.IGNORECASE,
 )
-"""What scripts have that register the agent with an activation in place of a profile.
+"""The words in scripts that register the agent with an activation instead of a profile.
 
 The second one is the installer for Windows. The third is Amazon ECS Anywhere, or a hybrid node of
 Amazon EKS. Each word is looked for by itself, so that the time is linear in the length of a text.
@@ -50,7 +50,7 @@ _REMOVES: Final = rf"{_WORDS}(?:[\s'\"]/x|uninstall)\b"
 _STARTING: Final = (
     r"\b(?:(?:re)?start|enable\s+--now|(?:re|local)?install|rpm\s+-[hv]*i[hv]*|dpkg\s+-i)\b"
 )
-"""How commands begin that start or install what they name."""
+"""The beginnings of commands that start or install the service or package that they name."""
 _STARTS: Final = (
     rf"{_STARTING}(?!{_REMOVES}){_WORDS}{_AGENT}",
     rf"{_NAMED}(?:[ \t]+|{_WORDS}\|\s*)(?:re)?start\b(?!\s*=)",
@@ -65,7 +65,7 @@ _REPORTS: Final = (
     r"(?:(?<!\.)\b(?:status|show|snap\s+services|journalctl|is-active|is-enabled|list|info|"
     r"dpkg-query|rpm\s+-q|dpkg\s+-[sW]|test\s+-[efx]|Test-Path)|\[\s+(?:!\s+)?-[efx])[ \t]"
 )
-"""How commands begin that print or test the state of the agent, and not its path or process id.
+"""The beginnings of commands that print or test the agent's state, and not its path or process id.
 
 In PowerShell, `.Status` is a property.
 """
@@ -74,9 +74,9 @@ _FILTERED: Final = (
 )
 """No command reads the output, except for one filter, which only prints a part of it."""
 _FILE: Final = r"\.(?:log|rpm|deb|snap|pkg|msi|zip|tar\.gz|gpg|json|assert)\b"
-"""How the name of a file ends that the agent does not run from."""
+"""The ends of the names of files from which the agent does not run."""
 _KEEPING: Final = r"\b(?:enable|unmask|update(?!-rc)|upgrade|refresh|rpm\s+-[ufhv]+)\b|\bpackages:"
-"""How commands begin that enable or update what they name, and do not start what is stopped."""
+"""The beginnings of commands that enable or update a service, and do not start a stopped one."""
 _HARMLESS: Final = (
     rf"(?:^|[\s\"])#[^\n]{{0,500}}{_AGENT}",
     rf"\b(?:echo|printf|logger|Write-Host|Write-Output)\b[^\n;&|<>]{{0,500}}{_AGENT}{_TO_TERMINAL}",
@@ -103,12 +103,12 @@ _HARMLESS: Final = (
 _MAY_STOP: Final = (
     _AGENT,
     rf"\bmsiexec(?={_REMOVES}){_WORDS}{_AGENT}",
-    rf"(?:remove|purge)\b{_WORDS}\bsnapd\b",  # which runs the agent on Ubuntu
+    rf"(?:remove|purge)\b{_WORDS}\bsnapd\b",  # snapd runs the agent on Ubuntu
     r"\bUninstallAfterBuild\W+(?!false)\w",  # of a recipe of EC2 Image Builder
     # Bottlerocket runs the agent in a container, which its settings can turn off.
     r"host-containers\W[^\[]{0,500}?\bcontrol\W[^\[]{0,500}?\benabled\W{1,9}false",
 )
-"""All else that names the agent. At the same place in a text, the lists above go first."""
+"""All other commands that name the agent. At one place in a text, the lists above have priority."""
 
 _MENTIONS: Final = (
     rf"(?im)(?P<starts>{'|'.join(_STARTS)})|(?P<leaves>{'|'.join(_HARMLESS)})|"
@@ -119,48 +119,48 @@ _MENTIONS: Final = (
 _CHANGED: Final = "whether the SSM Agent runs, which a script on the instance may change"
 
 _DETACHES: Final = "(?:disassociate|replace)[-_]?iam[-_]?instance|(?:unregister|set)-ec2iaminstance"
-"""The calls that take an instance profile away, by their names in scripts."""
+"""The names, in scripts, of the calls that remove or replace an instance profile."""
 _TAKES_CREDENTIALS: Final = re.compile(rf"(?i)http-?endpoint\W{{1,9}}disabled\b|{_DETACHES}")
 
 _SETS_PROXY: Final = re.compile(
     rf"{_AGENT}\.(service\.d|override)|\bedit\s+\S*{_AGENT}|\bservices\\+{_AGENT}", re.IGNORECASE
 )
-"""Where the variables of the agent's own environment are set.
+"""The places where scripts set variables in the environment of the agent's service.
 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/configure-proxy-ssm-agent.html
 """
 _PROXY_OF_AGENT: Final = "whether the proxy that a script on the instance sets for the agent works"
 
 _IN_COMMANDS: Final = f"(?:ssm|snapd|uninstall|http-?endpoint|{_DETACHES})"
-"""Each command that matters has one of these."""
+"""One of these is in each command that matters."""
 _MATTERS: Final = re.compile(f"{_IN_COMMANDS}|proxy|host-containers|activation", re.IGNORECASE)
-"""Every script that matters has one of these."""
+"""One of these is in every script that matters."""
 _MATTERS_IN_CHOICE: Final = re.compile(
     rf"{_MATTERS.pattern}|false|-(?:register|code|id)\b|\b(?:code|id)=", re.IGNORECASE
 )
 _CHOICE: Final = "\1"
-"""In a script, stands for a choice that has none of these."""
+"""Stands, in a script, for a choice whose texts have none of these."""
 _MATTERS_BESIDE: Final = re.compile(
     rf"{_IN_COMMANDS}[^\n]{{0,500}}{_CHOICE}|{_CHOICE}[^\n]{{0,500}}{_IN_COMMANDS}|"
     rf"host-containers[^{_CHOICE}]{{0,1000}}{_CHOICE}",
     re.IGNORECASE,
 )
-"""Where such a choice may decide after all, such as one of a pipe in a command about the agent."""
+"""The places where such a choice may matter, such as a pipe in a command about the agent."""
 _JOINED: Final = ("Fn::Join", "Fn::Sub")
 
 
 class Scripts(NamedTuple):
-    """What matters of the scripts that instances run when they boot."""
+    """What the scripts that instances run when they boot may do to the agent."""
 
     activation: Unknown | None = None
-    """The hybrid activation that the agent may use in place of a profile, or what decides on it."""
+    """The hybrid activation that the agent may use instead of a profile, or what decides that."""
     other_way: str = ""
-    """What may have the agent bypass the network paths that are judged, as a noun of a message."""
+    """What may make the agent bypass the network paths that are judged, as a noun of a message."""
     agent: str = ""
     """What decides whether the agent works, as a noun of a message."""
 
     def and_(self, other: Scripts) -> Scripts:
-        """Return what matters of these and of others."""
+        """Combine these scripts with others. If both say something, these take precedence."""
         if other is NO_SCRIPTS:
             return self
         return Scripts._make(own or its for own, its in zip(self, other, strict=True))
@@ -176,18 +176,18 @@ def of_user_data(parts: Parts, origin: Resource, written: object) -> Scripts:
     script = functions.mapping(written).get("Fn::Base64", written)
     as_written = functions.as_written(script)
     if script is written or functions.intrinsic(as_written)[0] not in _JOINED:
-        return _of_script(parts, origin, script, is_encoded=script is written)
+        return _read_script(parts, origin, script, is_encoded=script is written)
     once, key = parts.worlds.once, (origin, json.dumps(as_written))
-    of_script = partial(_of_script, parts, origin, is_encoded=False)
+    read_script = partial(_read_script, parts, origin, is_encoded=False)
     matters = once(("what matters", *key), partial(_without_choices, parts, origin, as_written))
-    found = once(("script", *key), partial(of_script, matters))
-    # A choice that was left out may say what becomes of the agent.
+    found = once(("script", *key), partial(read_script, matters))
+    # A choice that was left out may decide whether the agent runs.
     if found.agent == _CHANGED:
-        return once(("whole script", *key), partial(of_script, script))
+        return once(("whole script", *key), partial(read_script, script))
     return found
 
 
-def _of_script(parts: Parts, origin: Resource, script: object, *, is_encoded: bool) -> Scripts:
+def _read_script(parts: Parts, origin: Resource, script: object, *, is_encoded: bool) -> Scripts:
     known = parts.text(origin, script)
     if is_encoded:
         known = _decoded(known)
@@ -212,9 +212,9 @@ def of_written(value: object) -> Scripts:
 
 
 def _without_choices(parts: Parts, origin: Resource, script: object) -> object:
-    """Return a part of a script, in which `_CHOICE` stands for each choice without effect.
+    """Return a part of a script in which `_CHOICE` replaces each choice that can't matter.
 
-    So no world is asked for it. Functions that pick one of several texts keep theirs.
+    So no world is asked about such a choice. Functions that pick one of several texts stay.
     """
     if isinstance(script, list):
         return [_without_choices(parts, origin, one) for one in script]
@@ -234,9 +234,12 @@ def _without_choices(parts: Parts, origin: Resource, script: object) -> object:
     return {name: _without_choices(parts, origin, one) for name, one in script.items()}
 
 
-@lru_cache  # as what each world reads is mostly the same
+@lru_cache  # in most worlds the scripts are the same
 def _read(commands: str, text: str) -> Scripts:
-    """Return what matters of commands, and of all that is written with them."""
+    """Return what commands may do to the agent.
+
+    `text` has the commands, and everything that is written with them.
+    """
     if not _MATTERS.search(text):
         return NO_SCRIPTS
     commands = re.sub(r"(?:\\|\s`)\n", " ", commands)  # in a shell or PowerShell, a line goes on
@@ -255,7 +258,7 @@ def _read(commands: str, text: str) -> Scripts:
 
 
 def _decoded(script: str) -> str:
-    """Decode user data; what is compressed as well is unknown."""
+    """Decode user data. Compressed user data is unknown."""
     try:
         return b64decode("".join(script.splitlines()), validate=True).decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""What the sessions of an app use besides what every session needs, by its Session documents."""
+"""Which services the sessions of an app use, besides those that every session needs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _Inputs(NamedTuple):
-    """The inputs of a Session document about a service, and the Sid of the statement about it."""
+    """The inputs of a Session document about a service, and the Sid of the service's statement."""
 
     given: str
     enforced: str
@@ -49,7 +49,7 @@ _NAMES: Final = {
     "s3BucketName": ((_BUCKET, ""),),
     "cloudWatchLogGroupName": (("AWS::Logs::LogGroup", ""),),
 }
-"""The types that an input may name, each with the return value that it names them by."""
+"""The types of resource that an input may name, each with the return value that names it."""
 _SESSION: Final = "Session"
 _SCHEMA: Final = "1.0"
 _WITHOUT_INPUTS: Final = "Port"
@@ -61,21 +61,21 @@ class ServiceUse(NamedTuple):
 
     used: Fact
     needed: Fact
-    """Where it is not needed, a session without the service loses its log."""
+    """Whether sessions fail without the service. If not, they only lose their logs."""
     streamed: bool = False
     """Whether sessions certainly stream their logs, for which the agent lists the log groups."""
 
 
 class Document(NamedTuple):
-    """What the template says of a Session document."""
+    """A Session document, as the template has it."""
 
     resource: Resource
     inputs: dict[str, Any] | None
-    """None where they can't be read."""
+    """The inputs; None if they can't be read."""
 
     @property
     def key(self) -> tuple[Resource, str]:
-        """What tells it from the document that the same resource is in another world."""
+        """A key that differs if the same resource has other inputs in another world."""
         return self.resource, json.dumps(as_written(self.inputs))
 
 
@@ -86,7 +86,7 @@ class Sessions:
         self._parts = parts
         self._roles = roles
         self._documents = parts.by_type["AWS::SSM::Document"]
-        # The account's default document nearly always exists, and they may change it.
+        # The account's default document nearly always exists, and these resources may change it.
         self._changing = [
             one
             for one in parts.naming(_needs.DEFAULT_DOCUMENT)
@@ -96,8 +96,9 @@ class Sessions:
     def uses(self, stack: Stack, role: Role | None) -> dict[Service, ServiceUse]:
         """Whether sessions on an instance use each service that not every session needs.
 
-        The documents that sessions are started with say so. If there are none, the Sids of this
-        library on the role do. These do not say whether encrypted logs are enforced.
+        The documents that sessions are started with tell it. If there are none, the Sids of this
+        library's statements on the role tell it. They do not tell whether encrypted logs are
+        enforced.
         """
         return self._parts.worlds.once(("uses", stack, role), lambda: self._uses(stack, role))
 
@@ -115,14 +116,14 @@ class Sessions:
     def started_with(self, stack: Stack) -> list[Document]:
         """The documents that a session may be started with.
 
-        If the app has the account's default document, that is the only one, as sessions use it
-        unless they name another.
+        If the app has the account's default document, it is the only one, as sessions use it unless
+        they name another document.
         """
         default = self.default(stack)
         return [default] if default else self.documents(stack)
 
     def default(self, stack: Stack) -> Document | None:
-        """The account's default document in the region of a stack, or what may change it."""
+        """The account's default document in a stack's region, or a resource that may change it."""
         for changing in self._changing:
             if changing.exists and may_be_one_region(changing.template.stack, stack):
                 return Document(changing, None)
@@ -136,7 +137,7 @@ class Sessions:
         return self._parts.assembly.is_text(name, _needs.DEFAULT_DOCUMENT)
 
     def documents(self, stack: Stack) -> list[Document]:
-        """The Session documents of a stack, else those of its stage, else those of its region."""
+        """The Session documents of a stack; if it has none, of its stage, or else of its region."""
         found = self._in_region(stack)
         beside = [one for one in found if one.resource.template.stack.stage == stack.stage]
         return [one for one in beside if one.resource.template.stack == stack] or beside or found
@@ -144,7 +145,7 @@ class Sessions:
     def _in_region(self, stack: Stack) -> list[Document]:
         """The Session documents of the region of a stack, those of its stage first.
 
-        A default document that may be of another region is the last, and its inputs are not known.
+        A default document that may be in another region comes last, and its inputs are not known.
         """
         return self._parts.worlds.once(("documents", stack), lambda: [*self._found(stack)])
 
@@ -161,7 +162,7 @@ class Sessions:
             there = resource.template.stack
             is_here = there.environment == stack.environment
             may_be = is_here or (may_be_one_region(there, stack) and self._is_default(resource))
-            if not (may_be and resource.exists and self._may_be_of_sessions(resource)):
+            if not (may_be and resource.exists and self._may_be_session_document(resource)):
                 continue
             content = mapping(_content(resource))
             kind = self._parts.text(resource, content.get("sessionType", ""))
@@ -175,8 +176,8 @@ class Sessions:
             )
             yield Document(resource, inputs if is_read else None)
 
-    def _may_be_of_sessions(self, resource: Resource) -> bool:
-        """Whether a document may be one of sessions, which have a schema of their own."""
+    def _may_be_session_document(self, resource: Resource) -> bool:
+        """Whether a document may be a Session document, which has a schema of its own."""
         schema = mapping(_content(resource)).get("schemaVersion", _SCHEMA)
         kind = self._type(resource)
         may_be = kind == UNKNOWN and self._parts.text(resource, schema) in {_SCHEMA, UNKNOWN}
@@ -189,25 +190,25 @@ class Sessions:
         """How sessions use each service, by the documents that they may be started with."""
         streams = all(self.is_on(one, STREAMS) is True for one in documents)
         several = [
-            {self._called(one, name): self._of_service(one, name) for name in _SERVICES}
+            {self._called(one, name): self._service_use(one, name) for name in _SERVICES}
             for one in documents
         ]
         found, unused = {}, ServiceUse(used=False, needed=False)
         for service in dict.fromkeys(one for uses in several for one in uses):
             each = [uses.get(service, unused) for uses in several]
-            used = _of_all([one.used for one in each])
-            found[service] = ServiceUse(used, _of_all([one.needed for one in each]), streams)
+            used = _agreed([one.used for one in each])
+            found[service] = ServiceUse(used, _agreed([one.needed for one in each]), streams)
         return found
 
     def _called(self, document: Document, name: str) -> Service:
-        """The service that the sessions of a document call, with its region if that is another."""
+        """The service that sessions with a document call, with its region if that is another."""
         match self.input(document, _SERVICES[name].given):
             case (ReturnValue(bucket),) if name == "s3" and bucket.type == _BUCKET:
                 own, there = (one.template.stack.region for one in (document.resource, bucket))
                 return Service(name, "" if may_be_equal(own, there) else str(there))
         return Service(name)
 
-    def _of_service(self, document: Document, service: str) -> ServiceUse:
+    def _service_use(self, document: Document, service: str) -> ServiceUse:
         """Whether the sessions of a document use a service, and whether they need it."""
         doubt = Unknown(f"the Session document {document.resource.logical_id!r}")
         if self._type(document.resource) == UNKNOWN:
@@ -230,7 +231,7 @@ class Sessions:
     def named(self, template: Template, written: object, name: str) -> Value:
         """The value of an expression that names a resource as an input of a document does.
 
-        The name that a resource of the app is given reads as a reference to it.
+        If it is the name of a resource of the app, a reference to the resource is returned.
         """
         value = template.value(written)
         match value:
@@ -246,7 +247,7 @@ class Sessions:
             and marked((ReturnValue(one, attribute),)) == marked(value)
         ]
         own = [one for one in found if one.template.stack == template.stack]
-        match own or found:  # stacks of one name for it are not deployed to one place
+        match own or found:  # stacks with the same name for it are not deployed to the same place
             case [one]:
                 return (ReturnValue(one),)
         return value
@@ -262,8 +263,8 @@ def _content(document: Resource) -> object:
     return as_document(document.properties.get("Content"))
 
 
-def _of_all(facts: list[Fact]) -> Fact:
-    """Whether sessions use a service, of the documents that they may be started with."""
+def _agreed(facts: list[Fact]) -> Fact:
+    """Whether all documents that a session may be started with agree on a fact."""
     used = all_of(facts)
     if used is False and any_of(facts) is not False:
         return Unknown("the Session document that a session is started with")

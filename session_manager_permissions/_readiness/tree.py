@@ -1,6 +1,6 @@
-"""Tells what makes the resources of the templates, by the construct tree of the app.
+"""Tells which constructs make the resources of the templates, by the app's construct tree.
 
-CDK is asked only about the resources that a fix names. Each property is a request to CDK's Node.js.
+CDK is asked only about resources that a fix names, as each property is a request to its Node.js.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class ConstructTree(Constructs):
 
     @cached_property
     def _nodes(self) -> list[IConstruct]:
-        """All constructs, also those of other stages: the same classes may make them."""
+        """All constructs, even those of other stages, which the same classes may make."""
         return self._app.node.root.node.find_all()
 
     @cached_property
     def _stacks(self) -> dict[str, cdk.Stack]:
-        """The stacks, nested ones as well, by the names of their templates' files."""
+        """The stacks, including nested ones, by the names of their template files."""
         stacks = (one for one in self._nodes if isinstance(one, cdk.Stack))
         return {PurePath(stack.template_file).name: stack for stack in stacks}
 
@@ -95,7 +95,7 @@ class ConstructTree(Constructs):
 
     @staticmethod
     def _find_resources(stack: cdk.Stack, type_: str) -> dict[str, IConstruct]:
-        """Find the resources of a type, whose logical ids CDK gives in one request."""
+        """Find the resources of a type. CDK returns their logical ids in one request."""
         found: list[Any] = cdk.ConstructSelector.resources_of_type(type_).select(stack)
         ids = stack.resolve([one.logical_id for one in found])
         pairs = [*zip(ids, found, strict=True)]
@@ -147,7 +147,7 @@ class ConstructTree(Constructs):
         return found
 
     def is_of_fleet(self, policy: Resource) -> bool:
-        """Tell whether a fleet makes a policy: in itself, or in its construct of another stack."""
+        """Tell whether a fleet makes a policy, in itself or in its construct in another stack."""
         made = self.made(policy)
         path = "/".join((*made.stack, *made.ids))
         return any(
@@ -174,7 +174,7 @@ class ConstructTree(Constructs):
         return [(one.node.path.rpartition("/")[0], one) for one in fleets]
 
     def fleet(self, resource: Resource) -> FleetMade | None:
-        """Return the fleet that covers an instance profile or a node group: the nearest above."""
+        """Return the nearest fleet above an instance profile or a node group that covers it."""
         made = self.made(resource)
         path = "/".join((*made.stack, *made.ids))
         above = [one for one in self._fleets if _is_below(path, one[0])]
@@ -183,7 +183,7 @@ class ConstructTree(Constructs):
                 ids = tuple(scope.split("/")) if scope else ()
                 return FleetMade(ids, fleet.node.id, _written(fleet._arguments))  # noqa: SLF001
             if not [other for other, _ in above if other == scope][1:]:
-                return None  # left alone by the fleet whose scope it is in
+                return None  # the only fleet in this scope excludes it
         return None
 
 
@@ -202,7 +202,7 @@ def _is_below(path: str, other: str) -> bool:
 
 
 def _written(arguments: dict[str, object]) -> dict[str, Argument] | None:
-    """Return arguments as code can write them; None if there is one that it can't."""
+    """Return arguments as code can write them; None if code can't write one of them."""
     found = {name: _argument(value) for name, value in arguments.items()}
     known = {name: value for name, value in found.items() if value is not None}
     return known if len(known) == len(found) else None

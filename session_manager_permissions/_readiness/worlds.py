@@ -36,12 +36,12 @@ def only_if(holds: object) -> None:
 
 @dataclass(frozen=True, eq=False)
 class WorldQuestion:
-    """Whether a variable has one of these values, such as a parameter."""
+    """The question whether a variable, such as a parameter, has one of some values."""
 
     variable: Hashable
     values: frozenset[str]
     allowed: frozenset[str] | None
-    """All values that the variable can have; None where it can have any."""
+    """All values that the variable can have; None if it can have any value."""
     decider: str
     """What decides, as a noun of a message: "the condition 'IsProduction'"."""
 
@@ -62,12 +62,12 @@ class _World:
 
     def __init__(self, wanted: tuple[bool, ...] | None = None) -> None:
         self._wanted = wanted
-        """How to answer the first questions that are open; None outside of all worlds."""
+        """The answers to the first open questions; None outside of all worlds."""
         self.answers: list[tuple[WorldQuestion, bool]] = []
         self.others: list[tuple[bool, ...]] = []
-        """How each other world begins: with the answers of this one up to a question, then no."""
+        """The first answers of each other world: those of this world up to a question, then no."""
         self._values: dict[Hashable, tuple[frozenset[str] | None, frozenset[str]]] = {}
-        """The values that each variable may still have, None for any, and those that it has not."""
+        """The values that each variable may still have, None for any, and the excluded values."""
 
     def answer(self, question: WorldQuestion) -> bool:
         may_be, is_not = self._values.get(question.variable, (question.allowed, frozenset()))
@@ -91,12 +91,12 @@ class _World:
 
 
 class Worlds:
-    """Judges in each world. What several worlds or judgements share is judged once."""
+    """Judges in each world. A part that several worlds or judgements share is judged once."""
 
     def __init__(self) -> None:
         self._current = _World()
         self._trees: dict[Hashable, Any] = {}
-        """What was judged once, by the answers of the world."""
+        """The results of `once`, each as a tree by the answers of the world."""
         self._questions: dict[tuple[Hashable, frozenset[str]], WorldQuestion] = {}
 
     def is_one_of(
@@ -120,8 +120,8 @@ class Worlds:
         """Judge in each world. `judge` is called once for each, and asks the questions.
 
         Returns:
-            What came of each world. Of more than `MAX_WORLDS`, only some were judged: with these
-            comes what tells the worlds apart, as nouns of a message.
+            The result of each world. If there are more than `MAX_WORLDS`, only some are judged, and
+            the second value names what distinguishes the worlds, as nouns of a message.
         """
         outer = self._current
         found: list[WorldResult[_Judged]] = []
@@ -137,7 +137,7 @@ class Worlds:
                 else:
                     found.append(WorldResult(world.answers, judged))
                 if not world.answers:
-                    break  # there is one world
+                    break  # there is only one world
                 several.append(world)
                 left += world.others
                 if world.others and len(several) + len(left) > MAX_WORLDS:
@@ -148,7 +148,7 @@ class Worlds:
         return found, []
 
     def in_any(self, find: Callable[[], Iterable[_Judged]]) -> list[_Judged]:
-        """Return what is found in at least one world.
+        """Return what `find` finds in at least one world.
 
         If there are too many worlds, only some of them are looked at.
         """
@@ -156,7 +156,7 @@ class Worlds:
         return [*dict.fromkeys(one for world in results for one in world.judged)]
 
     def in_all(self, find: Callable[[], Iterable[_Judged]]) -> list[_Judged]:
-        """Return what is found in every world.
+        """Return what `find` finds in every world.
 
         If there are too many worlds, only some of them are looked at.
         """
@@ -165,7 +165,7 @@ class Worlds:
         return [one for one in found if all(one in world.judged for world in results)]
 
     def once(self, key: Hashable, judge: Callable[[], _Judged]) -> _Judged:
-        """Return what `judge` returns, judged in all worlds when it is first asked for.
+        """Return the result of `judge`, which is called for all worlds at the first use of the key.
 
         The world is asked only the questions whose answers change the result. If `judge` uses a
         value that was read in one world, the key has to contain that value.
@@ -197,7 +197,7 @@ _TOO_MANY: Final = ("too many worlds to judge at once",)
 
 
 def _tree(worlds: list[WorldResult[Any]], depth: int = 0) -> Any:  # noqa: ANN401
-    """Return what was judged in these worlds, by the questions that make a difference."""
+    """Return a tree of the results of worlds, by the questions whose answers change the result."""
     if not worlds:
         return _NO_WORLD
     first = worlds[0]
@@ -209,7 +209,7 @@ def _tree(worlds: list[WorldResult[Any]], depth: int = 0) -> Any:  # noqa: ANN40
 
 
 def deciders(worlds: list[WorldResult[Any]], verdicts: Sequence[Hashable]) -> Iterator[str]:
-    """Yield what decides between worlds of different verdicts: the questions that part them."""
+    """Yield the deciders of the questions that separate worlds with different verdicts."""
     by_start: dict[tuple[bool, ...], tuple[str, set[Hashable], set[Hashable]]] = {}
     for world, verdict in zip(worlds, verdicts, strict=True):
         start: tuple[bool, ...] = ()

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 def judge_of(assembly: Assembly) -> Judge:
     """The judge of the network of an app.
 
-    A literal id, such as `vpc-1a2b3c4d`, stands for what another app has made. But an app may also
-    look up in one stack what it makes in another, so no path is closed unless it is closed
-    whatever the literal ids stand for.
+    A literal id, such as `vpc-1a2b3c4d`, stands for a resource that another app has made. But an
+    app may also look up in one stack a resource that it makes in another stack. So a path is closed
+    only if it is closed whatever the literal ids stand for.
     """
     cautious = network_of(Parts(assembly, doubts_ids=True)) if assembly.has_ids else None
     return Judge(network_of(Parts(assembly)), cautious, assembly.worlds)
@@ -31,8 +31,8 @@ def judge_of(assembly: Assembly) -> Judge:
 def network_of(parts: Parts) -> Network:
     """The network that the templates of an app describe, in the world that is judged.
 
-    It does not have what people or other apps add to these VPCs. What the templates leave open, and
-    what a custom resource or a loop may add, is unknown.
+    It lacks what people or other apps add to these VPCs. Whatever the templates leave open, and
+    whatever a custom resource or a loop may add, is unknown.
     """
     reading = Reading(parts)
     routes = RouteReader(reading)

@@ -31,7 +31,7 @@ https://docs.aws.amazon.com/vpc/latest/userguide/default-network-acl.html
 
 
 def acl_of(reading: Reading, subnet: Resource, vpc: object) -> NetworkAcl | Unknown | None:
-    """The network ACL of a subnet; None where that is the default one of its VPC, as it is made."""
+    """The network ACL of a subnet; None if it is the default one of its VPC, unchanged."""
     unseen = reading.unseen(subnet, _ASSOCIATION)
     if unseen is not None:
         return unseen
@@ -47,7 +47,7 @@ def acl_of(reading: Reading, subnet: Resource, vpc: object) -> NetworkAcl | Unkn
 
 
 def acls_of(reading: Reading, vpc: Resource) -> list[NetworkAcl | Unknown]:
-    """The network ACLs that a subnet of a VPC may have, besides the default one as it is made."""
+    """The network ACLs that a subnet of a VPC may have, besides the unchanged default one."""
     several: list[NetworkAcl | Unknown | None]
     several = [_acl(reading, one) for one in reading.of(vpc, _OF_VPC)]
     several += reading.unseen(vpc, _OF_VPC), _default(reading, vpc)
@@ -55,7 +55,7 @@ def acls_of(reading: Reading, vpc: Resource) -> list[NetworkAcl | Unknown]:
 
 
 def _default(reading: Reading, vpc: object) -> NetworkAcl | Unknown | None:
-    """The default network ACL of a VPC, if the app adds to it."""
+    """The default network ACL of a VPC, if the app adds entries to it."""
     return _acl(reading, vpc) if isinstance(vpc, Resource) and reading.of(vpc, _ENTRY) else None
 
 
@@ -72,7 +72,7 @@ def _acl(reading: Reading, acl: Resource) -> NetworkAcl | Unknown:
 
 
 def _entry(reading: Reading, resource: Resource) -> AclEntry | Unknown | None:
-    """An entry; None where it is not of TCP over IPv4."""
+    """An entry; None if it is not about TCP over IPv4."""
     properties, parts = resource.properties, reading.parts
     protocol = parts.text(resource, properties.get("Protocol"))
     doubt = Unknown(f"the network ACL entry {resource.logical_id!r}")

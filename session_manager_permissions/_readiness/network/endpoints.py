@@ -32,18 +32,18 @@ _ENDPOINT: Final = "AWS::EC2::VPCEndpoint"
 _OF_VPC: Final = PartOf(_ENDPOINT, "VpcId", VPC)
 _REGION: Final = {"Ref": "AWS::Region"}
 _ONLY_INBOUND: Final = "PrivateDnsOnlyForInboundResolverEndpoint"
-"""Whether the private DNS of an interface endpoint of S3 is only for those who ask from outside the
-VPC, by a resolver endpoint.
+"""The option by which private DNS of an interface endpoint for S3 serves only queries from outside
+the VPC, through an inbound endpoint of Route 53 Resolver.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/privatelink-interface-endpoints.html#private-dns-s3
 """
 
 
 class EndpointReader(Reader):
-    """Reads the endpoints of VPCs, by the services that they are of."""
+    """Reads the endpoints of VPCs, by their services."""
 
     def endpoints(self, vpc: Resource, service: Service) -> list[Endpoint]:
-        """Read the endpoints of a service: those of a VPC, and after them those that may be."""
+        """Read a VPC's endpoints for a service: first the certain ones, then the possible ones."""
 
         def may_be_of_it(resource: Resource) -> bool:
             return service.name in self._services[resource]
@@ -61,7 +61,7 @@ class EndpointReader(Reader):
 
     @cached_property
     def _services(self) -> dict[Resource, set[str]]:
-        """The services that each endpoint may be of, in any world."""
+        """The services that each endpoint may be for, in any world."""
         return {
             one: {
                 service
@@ -74,7 +74,7 @@ class EndpointReader(Reader):
 
     @cached_property
     def _of_unknown_vpc(self) -> list[Resource]:
-        """The endpoints of which it is not certain that they name a VPC of the app."""
+        """The endpoints that do not certainly name a VPC of the app."""
         return [
             one
             for one in self._parts.by_type[_ENDPOINT]
@@ -85,7 +85,7 @@ class EndpointReader(Reader):
         ]
 
     def _endpoint(self, resource: Resource, service: Service) -> Endpoint | None:
-        """Read an endpoint; None where it is of no use to any VPC here."""
+        """Read an endpoint; None if it is of another kind, or for another service or region."""
         parts, template, properties = self._parts, resource.template, resource.properties
         kind = parts.text(resource, properties.get("VpcEndpointType", "Gateway"))
         name = parts.text(resource, properties.get("ServiceName"))
@@ -101,7 +101,7 @@ class EndpointReader(Reader):
             exists = Unknown(f"the type of the endpoint {resource.logical_id!r}")
         doubt = parts.changed(resource)
         policy: object = properties.get("PolicyDocument")
-        if policy is not None:  # what can't be read is not the default one
+        if policy is not None:  # a policy that can't be read is not the default one
             policy = doubt or parts.assembly.document(template, policy, marked) or functions.UNKNOWN
         groups = parts.references(resource, properties.get("SecurityGroupIds"), GROUP)
         return Endpoint(
@@ -130,7 +130,7 @@ class EndpointReader(Reader):
         """
         named = self._parts.reference(resource, resource.properties.get("VpcId"), VPC)
         if is_vpc(named):
-            return False  # it is found by what it names
+            return False  # `endpoints` finds it by the VPC that it names
         for part in (*endpoint.subnets, *endpoint.groups, *endpoint.tables):
             of_part = self._parts.vpc_of(part)
             if of_part:
@@ -140,7 +140,7 @@ class EndpointReader(Reader):
         return named if may_be_one_region(vpc.template.stack, resource.template.stack) else False
 
     def _private_dns(self, resource: Resource, service: str, *, fips: bool) -> Fact:
-        """Whether the public name of the service leads to an endpoint, DNS attributes aside."""
+        """Whether the service's public name leads to an endpoint if the DNS attributes are on."""
         properties, parts = resource.properties, self._parts
         value = properties.get("PrivateDnsEnabled")
         enabled = parts.fact(resource, value, "private DNS", default=False)
@@ -154,7 +154,7 @@ class EndpointReader(Reader):
         return all_of((enabled, doubt if for_vpc is None else for_vpc))
 
     def _ipv4(self, resource: Resource) -> Fact:
-        """Whether the names of an endpoint have addresses of IPv4."""
+        """Whether the names of an endpoint have IPv4 addresses."""
         properties, parts = resource.properties, self._parts
         options = properties.get("DnsOptions", {})
         addresses = parts.text(resource, properties.get("IpAddressType", "ipv4"))
@@ -168,7 +168,7 @@ class EndpointReader(Reader):
         return known or Unknown(doubt)
 
     def _in_region(self, resource: Resource, name: str, there: str) -> Fact:
-        """Whether an endpoint is of a service in a region; in that of its VPC if `there` is empty.
+        """Whether an endpoint is for a service in the region `there`, or in its VPC's if empty.
 
         https://docs.aws.amazon.com/vpc/latest/privatelink/aws-services-cross-region-privatelink-support.html
         """
@@ -184,6 +184,6 @@ class EndpointReader(Reader):
 
 
 def _services_of(name: str) -> Iterable[str]:
-    """The services that an endpoint of a service's name may be of."""
+    """The services that an endpoint with this service name may be for."""
     service, _ = service_of(name)
     return SERVICES if functions.UNKNOWN in service else [one for one in SERVICES if one == service]

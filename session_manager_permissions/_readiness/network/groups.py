@@ -24,7 +24,7 @@ _RESTRICTED: Final = PartOf(RESTRICTED, "DefaultSecurityGroupId", GROUP)
 
 
 class GroupReader(Reader):
-    """Reads security groups, with those that AWS makes for each VPC and each cluster of EKS."""
+    """Reads security groups, with those that AWS makes for each VPC and each EKS cluster."""
 
     def read(self, resource: Resource) -> SecurityGroup:
         """Read a group."""
@@ -51,11 +51,11 @@ class GroupReader(Reader):
         return [*rules, *self._separate(group, _EGRESS, "Destination")]
 
     def _is_default(self, group: Resource) -> bool:
-        """Whether AWS makes a group, and CDK does not empty it."""
+        """Whether AWS makes a group, and CDK does not remove its default rules."""
         return group.type not in _WRITTEN and not self._reading.of(group, _RESTRICTED)
 
     def _separate(self, group: Resource, kind: PartOf, side: str) -> list[Rule]:
-        """The rules that are resources of their own, and one for those that can't be seen."""
+        """The rules that are resources of their own, and an unknown one if there may be more."""
         rules = [
             Rule(peer, self._ports(one, one.properties))
             for one in self._reading.of(group, kind, self._may_admit)
@@ -90,7 +90,7 @@ class GroupReader(Reader):
         return admits
 
     def _peers(self, resource: Resource, entry: dict[str, Any], side: str) -> Sequence[Peer]:
-        """The peer of a rule, which are several where it is a prefix list of the app."""
+        """The peers of a rule: one, or each entry of a prefix list of the app."""
         block, block6 = entry.get("CidrIp"), entry.get("CidrIpv6")
         if block is not None:
             return [self._reading.range(resource, block)]
@@ -105,10 +105,10 @@ class GroupReader(Reader):
         return ["ipv6"]
 
     def _default_egress(self, group: Resource) -> list[Rule]:
-        """The rule that lets everything out, which a group has by default.
+        """The rule that allows all outbound traffic, which a group has by default.
 
-        With inline rules it is gone. If the rules are separate resources, the CloudFormation
-        reference says that it stays, and an issue of CDK says that it goes: it can't be known.
+        Inline rules replace it. If the rules are separate resources, the CloudFormation reference
+        says that it stays, and an issue of CDK says that it is removed: it can't be known.
         https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-securitygroup.html
         """
         if any(one.is_there for one in candidates(group.properties, "SecurityGroupEgress")):

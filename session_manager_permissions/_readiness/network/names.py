@@ -1,4 +1,4 @@
-"""Reads who resolves the names of services in a VPC, and where private hosted zones lead."""
+"""Reads which resolver answers for the names of services in a VPC, and where hosted zones lead."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _UNKNOWN_REGION: Final = "any-region-0"
 """Stands for the region of a stack if that is not known. No pattern names it."""
 
 _SUFFIX: Final = "any.suffix"
-_OF_STACK: Final[dict[object, str]] = {"AWS::Region": _UNKNOWN_REGION, "AWS::URLSuffix": _SUFFIX}
+_STAND_INS: Final[dict[object, str]] = {"AWS::Region": _UNKNOWN_REGION, "AWS::URLSuffix": _SUFFIX}
 
 
 class NameReader(Reader):
@@ -55,7 +55,7 @@ class NameReader(Reader):
         """
         value = resource.template.value(value)
         return "".join(
-            _OF_STACK.get(getattr(part, "expression", ""), as_text((part,))) for part in value
+            _STAND_INS.get(getattr(part, "expression", ""), as_text((part,))) for part in value
         )
 
     # Resolvers -----------------------------------------------------------------------------------
@@ -85,12 +85,12 @@ class NameReader(Reader):
         return names_amazon(known, self._reading.block(vpc))
 
     def _forwarded(self, associations: list[Resource], vpc: Resource) -> Unknown | None:
-        """The rule that may send the question for the name of a service elsewhere."""
-        found = (self._forwarded_by(associations, name) for name in _all_asked(vpc))
+        """The rule that may forward the query for the name of a service to another resolver."""
+        found = (self._forwarded_by(associations, name) for name in _all_public_names(vpc))
         return next(filter(None, found), None)
 
     def _forwarded_by(self, associations: list[Resource], name: str) -> Unknown | None:
-        """The rule that may send the question for a name elsewhere; the most specific one decides.
+        """The rule that may forward the query for a name elsewhere; the most specific one decides.
 
         https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resolver-overview-forward-vpc-to-network-domain-name-matches.html
         """
@@ -114,7 +114,7 @@ class NameReader(Reader):
     # Firewalls -----------------------------------------------------------------------------------
 
     def names_pass(self, vpc: Resource) -> Fact:
-        """Whether the DNS firewall of a VPC lets the names of services pass.
+        """Whether the DNS firewall of a VPC allows queries for the names of services.
 
         https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resolver-dns-firewall.html
         """
@@ -125,12 +125,12 @@ class NameReader(Reader):
         return stopped or unseen or True
 
     def _stopped(self, associations: list[Resource], vpc: Resource) -> Unknown | None:
-        """What may stop the name of a service."""
+        """The firewall rules that may block the query for the name of a service."""
         rules = [rule for one in associations for rule in self._firewall_rules(one)]
         is_ordered = all(order for order, *_ in rules)
         if is_ordered:
             rules.sort(key=itemgetter(0))
-        for name in _all_asked(vpc):
+        for name in _all_public_names(vpc):
             for _, association, domains, blocks in rules:
                 matches = any_matches([_matches(domain, name) for domain in domains])
                 if blocks and matches is not False:
@@ -161,7 +161,7 @@ class NameReader(Reader):
             its = parts.behind(owner, rule.get("FirewallDomainListId"))
             kind, domains = text(owner, rule.get("Qtype", "A")), [UNKNOWN]
             if kind not in {"A", UNKNOWN}:
-                domains = []  # the agent asks for addresses of IPv4
+                domains = []  # the agent queries IPv4 addresses
             elif kind == "A" and isinstance(its, Resource) and "Domains" in its.properties:
                 domains = [self._text(its, one) for one in listed(its.properties["Domains"])]
             blocks = text(owner, rule.get("Action")) not in {"ALLOW", "ALERT"}
@@ -171,7 +171,7 @@ class NameReader(Reader):
 
     def zones(self, vpc: Resource, service: Service) -> Iterator[Zone]:
         """Read the private hosted zones that a VPC has for the public name of a service."""
-        names = _asked(service, vpc.template.stack)
+        names = _public_names(service, vpc.template.stack)
         for resource in self._parts.by_type[_ZONE.types[0]]:
             if not resource.exists:
                 continue
@@ -182,13 +182,13 @@ class NameReader(Reader):
             doubt = Unknown(f"the name of the hosted zone {resource.logical_id!r}")
             named = True in within or doubt
             for written in listed(resource.properties.get("VPCs")):
-                meant = self._is_of(vpc, resource, written)
+                meant = self._names_vpc(vpc, resource, written)
                 if meant is not False:
                     led = self._led_to(resource, service, names)
                     yield Zone(resource.logical_id, service, led, all_of((named, meant)))
 
-    def _is_of(self, vpc: Resource, zone: Resource, written: object) -> Fact:
-        """Whether an entry of a hosted zone, which is of no region itself, is about a VPC."""
+    def _names_vpc(self, vpc: Resource, zone: Resource, written: object) -> Fact:
+        """Whether an entry of a hosted zone's VPCs names a VPC. The zone itself has no region."""
         entry = written if isinstance(written, dict) and "VPCId" in written else {"VPCId": written}
         named = self._parts.reference(zone, entry["VPCId"], VPC)
         region = self._parts.text(zone, entry.get("VPCRegion"))
@@ -211,7 +211,7 @@ class NameReader(Reader):
     def _targets(
         self, resource: Resource, record: dict[str, Any], service: Service, names: list[str]
     ) -> set[Resource | None]:
-        """The endpoint that a record of the name of a service leads to; None where that is open."""
+        """The endpoints that a record for a service's name leads to; None for an unknown one."""
         text = self._parts.text
         name, kind = self._text(resource, record.get("Name")), text(resource, record.get("Type"))
         is_its_name = any(_matches(name, one) is not False for one in names)
@@ -226,7 +226,7 @@ class NameReader(Reader):
         return {*found} or {None}
 
 
-def _asked(service: Service, stack: Stack) -> list[str]:
+def _public_names(service: Service, stack: Stack) -> list[str]:
     """The public names of a service in the region of a stack, with `*` for what is not known."""
     suffixes = [stack.partition.suffix] if stack.partition else SUFFIXES
     region = service.region or stack.region or "*"
@@ -234,12 +234,14 @@ def _asked(service: Service, stack: Stack) -> list[str]:
     return [*names, *(f"*.{name}" for name in names)] if service.name == "s3" else names
 
 
-def _all_asked(vpc: Resource) -> list[str]:
-    return [name for service in SERVICES for name in _asked(Service(service), vpc.template.stack)]
+def _all_public_names(vpc: Resource) -> list[str]:
+    return [
+        name for service in SERVICES for name in _public_names(Service(service), vpc.template.stack)
+    ]
 
 
 def _is_within(domain: str, name: str) -> bool | None:
-    """Whether a name is a domain's, or in it; None where that is not known."""
+    """Whether a name is a domain or below it; None if that is not known."""
     domain = domain.rstrip(".")
     patterns = (domain, f"*.{domain}") if domain else ("*",)
     return any_matches([_matches(one, name) for one in patterns])

@@ -70,13 +70,13 @@ class Several(Generic[_Part]):
 
 @dataclass(frozen=True, eq=False)
 class PartOf:
-    """Resources that are parts of others."""
+    """A kind of resources that are parts of a parent, such as the routes of a route table."""
 
     type: str
     by: str
-    """The property that refers to what a resource is a part of."""
+    """The property that refers to the parent."""
     to: PartKind
-    """What it refers to."""
+    """The kind of the parent."""
 
 
 ROUTE: Final = PartOf("AWS::EC2::Route", "RouteTableId", TABLE)
@@ -87,7 +87,7 @@ class _Index(NamedTuple):
     by_parent: dict[Hashable, list[tuple[Resource, bool]]]
     """The resources that may be parts of each parent, each with whether they certainly are."""
     unknown: list[Resource]
-    """Those that may be parts of any parent."""
+    """The resources that may be parts of any parent."""
 
 
 class Reading:
@@ -151,7 +151,7 @@ class Reading:
         return found
 
     def made_unseen(self, resource: Resource) -> Unknown | None:
-        """Say what may make more parts where it can't be seen: a loop, a macro, a custom resource.
+        """Say what may make parts that templates do not show: a loop, a macro, a custom resource.
 
         It may do so in its account and region.
         """
@@ -180,14 +180,14 @@ class Reading:
         return self.made_unseen(parent) or self.unseen(parent, kind, matters, key) or True
 
     def range(self, resource: Resource, value: object) -> Range:
-        """A CIDR block, also where a value refers to a VPC or a subnet for it."""
+        """The CIDR block in a value, which may refer to that of a VPC or a subnet."""
         found = self.parts.cidr(resource, value)
         return self.block(found) if isinstance(found, Resource) else found
 
     def of_list(self, resource: Resource, value: object) -> list[Destination]:
-        """What is in a prefix list, where the app makes its entries; else the list itself.
+        """The entries of a prefix list, if a template of the app has them; else the list itself.
 
-        If the template has none, something else makes them, such as a prefix list resolver of IPAM.
+        If the template has none, something else adds them, such as a prefix list resolver of IPAM.
         """
         found = self.parts.assembly.resource("AWS::EC2::PrefixList", resource.template, value)
         if found is None or "Entries" not in found.properties:
@@ -234,9 +234,9 @@ class Reader:
 
 
 def _may_matter(resource: Resource, matters: Matters) -> bool:
-    """Tell whether a resource matters; it may if it refers to what the world lacks.
+    """Tell whether a resource may matter, as one does that refers to a resource the world lacks.
 
-    A world that lacks the resource itself may lack that as well.
+    A world that lacks the first resource may lack the second one as well.
     """
     try:
         return bool(matters(resource))
@@ -245,7 +245,7 @@ def _may_matter(resource: Resource, matters: Matters) -> bool:
 
 
 def _generates(template: Template) -> Iterator[str]:
-    """What makes resources that are not written in a template."""
+    """Yield what makes resources that are not written in a template."""
     yield from (f"what {name!r} makes" for name in template.makers)
     for macro in template.transforms:
         yield f"the macro {macro.replace(functions.UNKNOWN, '')!r}"

@@ -28,18 +28,18 @@ _PROPAGATIONS: Final = (
     PartOf("AWS::EC2::RouteServerPropagation", "RouteTableId", TABLE),
     PartOf("AWS::EC2::VPNGatewayRoutePropagation", "RouteTableIds", TABLE),
 )
-"""The resources that put routes into tables by themselves."""
+"""The resources that propagate routes into route tables."""
 
 _NO_CODE: Final = (
     *("AWS::CloudFormation::Stack", "AWS::EC2::SubnetRouteTableAssociation"),
     *("AWS::EC2::VPCEndpoint", ROUTE.type),
 )
-"""The types that name a table, and of which it is known that they run no code."""
+"""The types that name a route table and are known to run no code."""
 _MAKES_ROUTES: Final = re.compile(rb"(?i)(create|replace|(new|set)-ec2)[-_]?route(?![-_]?table|53)")
 """The names of the calls that make routes, in a script, in code or in the policy of its role."""
 
 _IN_VPC: Final = (*SUBNET.types, "AWS::EC2::VPCEndpoint")
-"""Whoever is given one of these may add a route out of its VPC."""
+"""A custom resource or a stack that refers to one of these may add a route out of its VPC."""
 
 
 class RouteReader(Reader):
@@ -48,30 +48,30 @@ class RouteReader(Reader):
     def read_table(self, resource: Resource) -> RouteTable:
         """Read a route table. A VPC stands for its main one, to which templates add no routes."""
         if resource.type in VPC.types:
-            return RouteTable("", (), self._seen(resource))
+            return RouteTable("", (), self._all_known(resource))
         routes = [one for route in self._reading.of(resource, ROUTE) for one in self._routes(route)]
         for kind in _PROPAGATIONS:
             for one in self._reading.of(resource, kind):
                 name = f"the propagated routes of {one.logical_id!r}"
                 routes.append(Route(Unknown(name), "elsewhere", name=name))
         seen: Fact = self._parts.changed(resource) or True
-        for one in self._given_to_code.get(resource, ()):
+        for one in self._code_by_table.get(resource, ()):
             seen = Unknown(f"the routes that {one.logical_id!r} may make") if one.exists else seen
         if seen is True:
             vpc = self._parts.vpc_of(resource)
-            seen = self._seen(vpc) if vpc else self._complete(resource)
+            seen = self._all_known(vpc) if vpc else self._complete(resource)
         return RouteTable(resource.logical_id, tuple(routes), seen)
 
     @cached_property
-    def _given_to_code(self) -> dict[Resource, list[Resource]]:
-        """Map each table to the code that is given it, if any template names such a call."""
+    def _code_by_table(self) -> dict[Resource, list[Resource]]:
+        """Map each route table to the code that refers to it, if a template names such a call."""
         parts = self._parts
         calls = any(_MAKES_ROUTES.search(one.content) for one in parts.assembly.templates)
         types = [one for one in parts.by_type if calls and one not in _NO_CODE]
         return parts.by_mentioned(parts.of_types(types))
 
-    def _seen(self, vpc: Resource) -> Fact:
-        """Whether all routes of a VPC's tables are seen that lead out of it."""
+    def _all_known(self, vpc: Resource) -> Fact:
+        """Whether all routes that lead out of a VPC are known."""
         parts = self._parts
 
         def judge() -> Fact:
@@ -94,7 +94,7 @@ class RouteReader(Reader):
         return any(not isinstance(to, IPv4Network) or not is_within(to, ranges) for to in others)
 
     def _routes(self, resource: Resource) -> list[Route]:
-        """A route, which are several where it leads to a prefix list of the app."""
+        """The routes of a resource: one, or one for each entry of a prefix list of the app."""
         leads, target, name = self._target(resource)
         return [Route(to, leads, target, name) for to in self._destinations(resource)]
 

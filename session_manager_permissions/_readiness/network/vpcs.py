@@ -37,7 +37,7 @@ _EXCLUSIONS: Final = (PartOf(_EXCLUDED, "SubnetId", SUBNET), PartOf(_EXCLUDED, "
 _ALLOWED: Final = "InternetGatewayExclusionMode"
 
 _NETWORK: Final = re.compile("AWS::(EC2|Route53[A-Za-z]*)::.*")
-"""The services whose types may change a network: one that is not known makes it unknown."""
+"""The services whose types may change a network. A type that is not known makes it unknown."""
 _KNOWN: Final = re.compile(
     "AWS::Route53(Profiles|Resolver)?::(CidrCollection|DNSSEC|DelegationSet|Firewall(DomainList|"
     "Rule(Group(Association)?)?)|HealthCheck|HostedZone|KeySigningKey|OutpostResolver|Profile|"
@@ -54,9 +54,9 @@ _KNOWN: Final = re.compile(
     "DHCPOptionsAssociation|Endpoint.*|GatewayAttachment|PeeringConnection)?|VPN.*|"
     "VerifiedAccess.*|Volume.*)"
 )
-"""Their types that are read, and those that change no path by themselves."""
+"""The types of these services that are read, or that change no path by themselves."""
 _MONITORING: Final = ("AWS::EC2::VPCEncryptionControl", "monitor")
-"""The type and the mode of what tells which traffic is encrypted, and drops none."""
+"""The type and the mode of an encryption control that only reports, and drops no traffic."""
 
 _OfService = TypeVar("_OfService", bound=Endpoint | Zone)
 
@@ -94,7 +94,7 @@ class VpcReader(Reader):
     def _by_service(
         self, read: Callable[[Resource, Service], Iterable[_OfService]], vpc: Resource
     ) -> OfService[_OfService]:
-        """Read what a VPC has for a service when it is first asked for."""
+        """Return a function that reads what a VPC has for a service, once for each service."""
         once = self._parts.worlds.once
         return lambda service: once((read, vpc, service), lambda: [*read(vpc, service)])
 
@@ -129,9 +129,9 @@ class VpcReader(Reader):
         return (*found, *((one, True) for one in doubts([unseen or True])))
 
     def _routed(self, gateway: Reference) -> Fact:
-        """Whether what comes in by an internet gateway goes where it should.
+        """Whether inbound traffic from an internet gateway goes directly to its destination.
 
-        A route table of the gateway may send it to an appliance.
+        A route table of the gateway may divert it to an appliance.
         https://docs.aws.amazon.com/vpc/latest/userguide/gateway-route-tables.html
         """
         if not isinstance(gateway, Resource):
@@ -167,7 +167,7 @@ class SubnetReader(Reader):
         )
 
     def _blocked(self, subnet: Resource, vpc: Reference) -> str:
-        """What the app's VPC Block Public Access, which is of an account and region, may do."""
+        """The mode of VPC Block Public Access that the app sets for a subnet."""
         for one in self._parts.by_type["AWS::EC2::VPCBlockPublicAccessOptions"]:
             if may_be_one_region(one.template.stack, subnet.template.stack) and one.exists:
                 mode = self._parts.text(one, one.properties.get("InternetGatewayBlockMode"))
@@ -176,7 +176,7 @@ class SubnetReader(Reader):
         return "off"
 
     def _but_for_exclusions(self, mode: str, *of: Reference) -> str:
-        """What is left of it in a subnet, if this or its VPC is excluded.
+        """The mode that remains for a subnet, if the subnet or its VPC has an exclusion.
 
         https://docs.aws.amazon.com/vpc/latest/userguide/security-vpc-bpa-basics.html
         """
@@ -188,7 +188,7 @@ class SubnetReader(Reader):
         return "block-ingress" if "allow-egress" in allowed else mode
 
     def _table(self, subnet: Resource, vpc: Reference) -> Reference:
-        """The route table of a subnet: that of its one association, or the main one of its VPC."""
+        """The route table that a subnet is associated with, or else the main one of its VPC."""
         for one in self._reading.of(subnet, _TABLE_OF):
             return self._parts.reference(one, one.properties.get("RouteTableId"), TABLE)
         return self._reading.unseen(subnet, _TABLE_OF) or vpc

@@ -1,4 +1,4 @@
-"""The rules of the check, a file for each family: the rule, what detects it, and its fix.
+"""The rules of the check. Each file has a family of rules, the functions that find them, and fixes.
 
 `make tables` writes the rules into `SessionManagerReadiness` and the pages.
 """

@@ -61,7 +61,7 @@ _NAMED_BY: Final = ("ImageId", *(f"Ec2Configuration.{n}.ImageIdOverride" for n i
 """The properties that name an image. AWS Batch takes at most two entries in `Ec2Configuration`."""
 
 _OF_CDK: Final = "C96584B6F00A464EAD1953AFF4B05118Parameter"
-"""How the names of CDK's own parameters for images end. No deployment passes them another value."""
+"""The end of the names of CDK's own parameters for images. They always have their default value."""
 
 _PATH: Final = re.compile("(?:(?:{{)?resolve:ssm:)?(/[^:}]*)")
 """The forms in which a template, or a parameter of it, names a public parameter."""
@@ -117,16 +117,16 @@ def _without_agent(image: Written, path: str, named: str, *, is_same: bool) -> F
 
 
 def _paths_without_agent(parts: Parts, image: Written) -> frozenset[str]:
-    """Return the paths of an image in all worlds if one of them may lack the agent; else none.
+    """Return the paths of an image in all worlds, if one of the images may lack the agent.
 
-    Without such an image, the worlds need not be told apart: a map may have an image for each
-    region.
+    If none may, the result is empty, and the worlds need not be told apart: a map may have an image
+    for each region.
     """
 
     def find() -> frozenset[str]:
         worlds, too_many = parts.worlds.each(lambda: _path(parts, image))
         paths = frozenset(one.judged for one in worlds)
-        if too_many:  # as a map may have one for each region and operating system
+        if too_many:  # a map may have an image for each region and operating system
             may_lack = any(_WORDS.search(one.content) for one in parts.assembly.templates)
         else:
             may_lack = any(_MAY_LACK.match(one) or _MINIMAL.match(one) for one in paths)

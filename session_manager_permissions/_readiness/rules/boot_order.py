@@ -119,7 +119,7 @@ _SIZES: Final = {
 
 @dataclass(frozen=True)
 class Wait(Fix):
-    """Makes what launches instances wait for the policies of its role."""
+    """Makes the resource that launches instances depend on the policies of their role."""
 
     launcher: Resource
     role: Resource
@@ -128,10 +128,10 @@ class Wait(Fix):
     lacking: tuple[str, ...]
     """The actions that the role lacks at boot."""
     options: Options = ()
-    """What sessions need besides."""
+    """What else sessions need."""
 
     def with_more(self, more: Allow) -> Wait:
-        """Return a fix with what sessions need besides."""
+        """Return a fix with what else sessions need."""
         return replace(self, options=more.options)
 
     def in_python(self, code: Code) -> None:

@@ -1,4 +1,4 @@
-"""What the SSM Agent gets credentials from: a profile, a role that EC2 may assume, and metadata."""
+"""What gives the SSM Agent credentials: a profile, a role that EC2 may assume, and the metadata."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _with_suffix(settled: Callable[[Value], Value], value: Value) -> str:
     The world decides the value of a parameter that may name EC2.
     """
     match value:
-        case (str(known),):  # as most are
+        case (str(known),):  # most values are texts
             return known
         case (Unresolved(allowed=frozenset(several)),) if any("ec2." in one for one in several):
             value = settled(value)
@@ -145,14 +145,14 @@ class GiveProfile(Fix):
     """The resource whose property must name the profile."""
     paths: tuple[str, ...]
     options: Options = ()
-    """What sessions need besides."""
+    """What else sessions need."""
 
     def with_more(self, more: Allow) -> GiveProfile:
-        """Return a fix with what sessions need besides."""
+        """Return a fix with what else sessions need."""
         return replace(self, options=more.options)
 
     def apply(self, to: Writer) -> None:
-        """Make the profile, name it, and have the instances wait for its policy."""
+        """Make the profile, name it in the resource, and make instances depend on its policy."""
         where = self.where
         profile: NewRole = to.once(("profile", where.template), partial(self._make, to))
         given = profile.name if where.type in _BY_NAME else {"Arn": profile.arn}

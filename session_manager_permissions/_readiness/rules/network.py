@@ -71,7 +71,7 @@ class NetworkRules:
         self._parts = parts
         self._judge = judge
         self._subnets = subnets
-        """Returns the subnets that compute is in, in any world."""
+        """Returns the subnets of all compute, in any world."""
         self._homes: dict[Resource, Resource] = {}
         """The subnet of each VPC in which fixes make endpoints."""
 
@@ -111,7 +111,7 @@ class NetworkRules:
         # An endpoint's policy may allow the calls that open a session, and not those that log it.
         lost = tuple(one for one in used if uses[one].needed is False or one not in shut)
         problems = self._judge.judge(opening, ALWAYS_NEEDED).problems
-        # What fixes the other causes fixes everything except the faults of an endpoint that exists.
+        # The fixes of the other causes fix everything but the faults of an endpoint that exists.
         is_mended = any(one.cause != verdicts.ENDPOINT_UNREACHABLE for one in problems)
         whole = compute.calling(calls=(*TO_OPEN, *_calls_to_log(uses)))
         told = self._judge.judge(whole.placements, lost).problems
@@ -174,7 +174,7 @@ class NetworkRules:
             clause = f"log to a bucket of the region of {vpc.logical_id!r}, or give the subnet"
             yield Advice(f"{clause} a route to {elsewhere}, such as through a NAT gateway")
         public = any(fault.peer == PUBLIC for one in problem.parts for fault in one.acls)
-        public |= S3 in missing  # whose gateway leads to public addresses
+        public |= S3 in missing  # a gateway endpoint leads to public addresses
         if (missing or public) and not self._judge.lets_out(place, public=public):
             yield self._let_out(place)
         if missing:
@@ -237,7 +237,7 @@ class NetworkRules:
 
 
 def _calls_to_open(uses: dict[Service, ServiceUse]) -> tuple[str, ...]:
-    """Return what the agent calls, or may call, to open a session."""
+    """Return the actions that the agent calls, or may call, to open a session."""
     needed = (one.name for one, use in uses.items() if use.needed is not False)
     return (*TO_OPEN, *(IF_ENFORCED[name] for name in needed if name in IF_ENFORCED))
 

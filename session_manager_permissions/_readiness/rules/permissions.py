@@ -43,8 +43,8 @@ def _its_role(role: Role) -> str:
 
 def of_abilities(role: Role, profile: Resource, abilities: dict[str, Ability]) -> Iterator[Finding]:
     """Find missing and denied actions that keep Session Manager from the instances of a profile."""
-    missing = _answered(abilities, Answer.IMPLICIT_DENY)
-    denied = _answered(abilities, Answer.EXPLICIT_DENY)
+    missing = _with_answer(abilities, Answer.IMPLICIT_DENY)
+    denied = _with_answer(abilities, Answer.EXPLICIT_DENY)
     lacking = grant(role, missing)
     may_not_call = f"{_its_role(role)} is not allowed{_by(lacking)} to call"
     if channels := sorted(missing.keys() & {*_needs.CHANNELS.actions}):
@@ -64,7 +64,7 @@ def of_abilities(role: Role, profile: Resource, abilities: dict[str, Ability]) -
 
 
 def _by(lacking: Allow) -> str:
-    """Name what does not allow the missing actions, if a permissions boundary is part of it."""
+    """Name what does not allow the missing actions, if the permissions boundary is one reason."""
     if not lacking.by_boundary:
         return ""
     return f" by its {'policies and its ' if lacking.actions else ''}permissions boundary"
@@ -98,12 +98,12 @@ def _merged(fixes: tuple[Fix, ...]) -> tuple[Fix, ...]:
 
 
 def undecided(abilities: dict[str, Ability]) -> Iterator[Told]:
-    """Yield the statements that decide the actions of which the answer is not known."""
-    by = (one.decision.by for one in _answered(abilities, Answer.UNKNOWN).values())
+    """Yield the statements that decide about the actions whose answer is not known."""
+    by = (one.decision.by for one in _with_answer(abilities, Answer.UNKNOWN).values())
     yield from dict.fromkeys(f"{one.name}{one.doubt}" for several in by for one in several)
 
 
-def _answered(abilities: dict[str, Ability], answer: Answer) -> dict[str, Ability]:
+def _with_answer(abilities: dict[str, Ability], answer: Answer) -> dict[str, Ability]:
     return {action: one for action, one in abilities.items() if one.decision.answer is answer}
 
 

@@ -231,7 +231,7 @@ class Code(Writing):
         return [
             f"{option.name}={self._of_option(about, option)}"
             for option in options
-            if option.name != BUCKET_KEY  # which the construct finds by the bucket
+            if option.name != BUCKET_KEY  # the construct finds the key by the bucket
         ]
 
     def _of_option(self, about: Resource, option: Option) -> str:

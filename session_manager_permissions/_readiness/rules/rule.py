@@ -70,7 +70,7 @@ class Finding(NamedTuple):
 
     @property
     def place(self) -> Hashable:
-        """Which rule finds it, and where."""
+        """The rule, the resources and the property of the finding."""
         return self.rule, self.resources, self.location
 
 
@@ -80,7 +80,7 @@ def allows_of(found: Iterable[Finding]) -> list[Allow]:
 
 
 def together(findings: Iterable[Finding], cause: Callable[[Finding], Hashable]) -> list[Finding]:
-    """Merge the findings of each cause into one, with the resources and the fixes of all."""
+    """Merge the findings with the same cause into one, with all their resources and fixes."""
     several = defaultdict[Any, list[Finding]](list)
     for finding in findings:
         several[cause(finding)].append(finding)
@@ -102,7 +102,7 @@ def with_more(found: list[Finding], more: Allow) -> list[Finding]:
 
 
 Told: TypeAlias = "Finding | Callable[[], Iterable[Finding]] | str"
-"""A finding in a world, or a function that makes findings, as their fixes may take long.
+"""What a rule tells about a world: a finding, or a function that makes findings with slow fixes.
 
 If it can't be known whether something is wrong, it is a noun that names what decides.
 """

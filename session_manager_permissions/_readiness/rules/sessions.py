@@ -1,4 +1,4 @@
-"""The rules about the Session documents of the app, and about what they need of roles."""
+"""The rules about the Session documents of the app, and about the permissions that they need."""
 
 from __future__ import annotations
 
@@ -65,11 +65,15 @@ _ALLOWED: Final = Decision[Any](Answer.ALLOWED)
 _NOUNS: Final = {"kms": "key", "logs": "log group", "s3": "bucket"}
 _IN_TWO_LAYERS: Final = "aws:kms:dsse"
 """The encryption of buckets that older agents do not recognize as encryption."""
-_OF_KEY: Final = {"Enabled": "true", "KeySpec": "SYMMETRIC_DEFAULT", "KeyUsage": "ENCRYPT_DECRYPT"}
+_NEEDED_OF_KEY: Final = {
+    "Enabled": "true",
+    "KeySpec": "SYMMETRIC_DEFAULT",
+    "KeyUsage": "ENCRYPT_DECRYPT",
+}
 """The properties that a key needs to encrypt sessions. Each value is also the default."""
-_OF_KMS: Final = "AWS_KMS"
+_ORIGIN_KMS: Final = "AWS_KMS"
 """The `Origin` of a key whose key material AWS KMS makes."""
-_OF_AWS: Final = re.compile(f"(^|:){_needs.AWS_MANAGED_ALIAS}")
+_AWS_MANAGED_ALIAS: Final = re.compile(f"(^|:){_needs.AWS_MANAGED_ALIAS}")
 """Matches the alias of an AWS managed key, alone or in an ARN."""
 
 
@@ -81,7 +85,7 @@ class AgentCall(NamedTuple):
     options: Options
     """The options of `SessionManagerPermissions` that allow it; none where they are not known."""
     ends: Fact
-    """Whether the session is refused without it; if not, the log of the session is lost."""
+    """Whether the session is refused if the call is denied; if not, only its log is lost."""
     resource: Resource | None = None
     """The key or the bucket whose own policy may allow the call."""
     encryption: str | None = None
@@ -149,10 +153,10 @@ class SessionRules:
         for ends in (True, False):
             those = [(one, [call for call in calls if call.ends is ends]) for one, calls in denied]
             if those and all(calls for _, calls in those):
-                yield from (self._of_lacking(role, one, calls, ends=ends) for one, calls in those)
+                yield from (self._about_denied(role, one, calls, ends=ends) for one, calls in those)
                 return  # a session that is refused has no log
 
-    def _of_lacking(
+    def _about_denied(
         self, role: Role, document: Document, calls: list[AgentCall], *, ends: bool
     ) -> Finding:
         where = document.resource
@@ -265,7 +269,7 @@ class SessionRules:
         by_iam = ability.decision.answer
         if call.action.startswith("logs:"):
             return by_iam
-        if call.resource is None:  # its own policy is not in the app
+        if call.resource is None:  # the policy of the key or the bucket is not in the app
             own, other = role.resource.template.stack.account, _in_arn(call.on, 4)
             if own and other and own != other:  # both accounts have to allow it
                 return max(by_iam, Answer.UNKNOWN)
@@ -274,9 +278,11 @@ class SessionRules:
 
     def _faults(self, document: Document) -> list[Told]:
         """Return why sessions with a document are refused, whatever the role may do."""
-        return self.parts.worlds.once(("faults", document.key), lambda: [*self._found_in(document)])
+        return self.parts.worlds.once(
+            ("faults", document.key), lambda: [*self._find_faults(document)]
+        )
 
-    def _found_in(self, document: Document) -> Iterator[Told]:
+    def _find_faults(self, document: Document) -> Iterator[Told]:
         read, is_on = self._sessions.input, self._sessions.is_on
         user, is_text = read(document, "runAsDefaultUser"), self.parts.assembly.is_text
         if is_on(document, "runAsEnabled") and is_text(user, "ssm-user"):
@@ -293,7 +299,7 @@ class SessionRules:
         key = self._key(read(document, KEY))
         if key is not None:
             yield from self._faults_of_key(document, key)
-        if _OF_AWS.search(as_text(read(document, KEY))):
+        if _AWS_MANAGED_ALIAS.search(as_text(read(document, KEY))):
             why = "their key is an AWS managed key, which only its own service may use"
             yield _refused(document, why, "name a customer managed key")
         yield from _faults_of_region(document, read(document, KEY))
@@ -322,9 +328,9 @@ class SessionRules:
             yield from _refused_if(lacks_key, document, why, fix)
 
     def _faults_of_key(self, document: Document, key: Resource) -> Iterator[Told]:
-        if self.parts.text(key, key.properties.get("Origin", _OF_KMS)) != _OF_KMS:
+        if self.parts.text(key, key.properties.get("Origin", _ORIGIN_KMS)) != _ORIGIN_KMS:
             yield f"whether key material has been imported into the key {key.logical_id!r}"
-        for name, needed in _OF_KEY.items():
+        for name, needed in _NEEDED_OF_KEY.items():
             written = key.properties.get(name, needed)
             known = self.parts.text(key, written)
             if functions.UNKNOWN in known:
@@ -336,9 +342,11 @@ class SessionRules:
                 yield _refused(document, why, enable if name == "Enabled" else another)
 
     def _calls(self, document: Document) -> list[AgentCall]:
-        return self.parts.worlds.once(("calls", document.key), lambda: [*self._asked_by(document)])
+        return self.parts.worlds.once(
+            ("calls", document.key), lambda: [*self._find_calls(document)]
+        )
 
-    def _asked_by(self, document: Document) -> Iterator[AgentCall]:
+    def _find_calls(self, document: Document) -> Iterator[AgentCall]:
         read, is_on = self._sessions.input, self._sessions.is_on
         named = self._behind_alias(read(document, KEY))
         key, own = reference_to(named, *KEYS), document.resource.template.stack

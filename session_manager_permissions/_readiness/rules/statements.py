@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 AWS_MANAGED: Final = "arn:${AWS::Partition}:iam::aws:policy/"
-"""How the ARN of an AWS managed policy begins."""
+"""The beginning of the ARN of an AWS managed policy."""
 BUCKET_KEY: Final = "log_bucket_key"
 """The option that stands for the key of the log bucket."""
 _LOG_GROUPS: Final = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:"

@@ -40,7 +40,7 @@ RULES: Final = (TAGS_MATCH_NOTHING,)
 _START: Final = ("ssm:StartSession",)
 _TAG: Final = "ssm:resourcetag/"
 """The prefix of the condition keys of tags, in lower case, as IAM ignores the case of keys."""
-_OF_OTHERS: Final = re.compile(
+_NOT_OF_APP: Final = re.compile(
     r"(?i)(aws|eks|elasticbeanstalk):|([\w.-]*\.)?(k8s|karpenter|kubernetes)\.\w+/|AmazonECSManaged$"
 )
 """Matches the beginnings of tag keys that AWS, Kubernetes or Karpenter gives to instances."""
@@ -49,7 +49,7 @@ _MAKES_TAGS: Final = re.compile(rb"(?i)create[-_]?tags|new-ec2tag")
 _POLICIES: Final = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
 _GROUP: Final = "AWS::AutoScaling::AutoScalingGroup"
 _TAGGED: Final = ("AWS::EC2::Instance", _GROUP)
-"""The types of compute whose own tags are passed to the instances."""
+"""The types of compute that pass their own tags to the instances."""
 _READ: Final = (*_TAGGED, "AWS::EKS::Nodegroup")
 """The types of compute whose instance tags are known, together with those of launch templates."""
 
@@ -62,15 +62,15 @@ def of_grants(parts: Parts, roles: Roles, launchers: Launchers) -> Iterator[Find
         if policy.resource.type in _POLICIES
         and policy.may_be_about(_START)
         and policy.resource.exists
-        for key, values in _asked(parts, policy.resource)
+        for key, values in _required_tags(parts, policy.resource)
     ]
     if not grants or any(_MAKES_TAGS.search(one.content) for one in parts.assembly.templates):
         return
     compute = [one for one in (*launchers.resources, *launchers.stacks) if one.exists]
-    if not compute or any(_has_others(parts, one) for one in compute):
+    if not compute or any(_may_have_others(parts, one) for one in compute):
         return
     tags = [tag for one in compute for tag in _tags(parts, one)]
-    tags += [tag for one in launchers.templates if one.exists for tag in _of_template(parts, one)]
+    tags += [tag for one in launchers.templates if one.exists for tag in _template_tags(parts, one)]
     for policy, key, values in grants:
         may_be_it = (
             (UNKNOWN in name or name == key.lower()) and (UNKNOWN in value or value in values)
@@ -83,13 +83,13 @@ def of_grants(parts: Parts, roles: Roles, launchers: Launchers) -> Iterator[Find
             yield TAGS_MATCH_NOTHING.found(policy, "Properties.PolicyDocument", why, fix)
 
 
-def _has_others(parts: Parts, compute: Resource) -> bool:
+def _may_have_others(parts: Parts, compute: Resource) -> bool:
     """Tell whether the instances may have tags that their resources and templates do not show."""
     is_read = compute.type in _READ and not compute.template.stack.tagged
     return not is_read or parts.changed(compute) is not None
 
 
-def _asked(parts: Parts, policy: Resource) -> Iterator[tuple[str, list[str]]]:
+def _required_tags(parts: Parts, policy: Resource) -> Iterator[tuple[str, list[str]]]:
     """Yield each tag that a grant requires, with its values, if they are known.
 
     Grants on hybrid nodes are left out, as no template contains hybrid nodes.
@@ -105,7 +105,7 @@ def _asked(parts: Parts, policy: Resource) -> Iterator[tuple[str, list[str]]]:
                 # The value of a policy variable is known only when a request is made.
                 is_known = values and not any(UNKNOWN in one or "${" in one for one in values)
                 prefix, key = name[: len(_TAG)], name[len(_TAG) :]
-                if is_known and prefix.lower() == _TAG and not _OF_OTHERS.match(key):
+                if is_known and prefix.lower() == _TAG and not _NOT_OF_APP.match(key):
                     yield key, values
 
 
@@ -120,7 +120,7 @@ def _tags(parts: Parts, compute: Resource) -> Iterator[tuple[str, str]]:
             yield _tag(parts, compute, entry)
 
 
-def _of_template(parts: Parts, template: Resource) -> Iterator[tuple[str, str]]:
+def _template_tags(parts: Parts, template: Resource) -> Iterator[tuple[str, str]]:
     data = mapping(template.properties.get("LaunchTemplateData"))
     for entry in entries(data.get("TagSpecifications")):
         if parts.text(template, entry.get("ResourceType")) in {"instance", UNKNOWN}:

@@ -24,7 +24,7 @@ _SEPARATORS: Final = bytes.maketrans(b"\"'[]{}:,", b" " * 8)
 
 
 class LaunchedBy(NamedTuple):
-    """A resource that launches instances in a world, with their role."""
+    """A resource that launches instances in a world, and the role of the instances."""
 
     launcher: Resource
     set_in: Resource
@@ -48,8 +48,8 @@ class Shared(Once):
 
         Args:
             parts: reads the templates.
-            has: tells whether the stack of a template has a child of an id.
-            launches: finds all that launches instances, in any world.
+            has: tells whether the stack of a template has a child with an id.
+            launches: finds all resources that launch instances, in any world.
         """
         super().__init__()
         self.parts = parts
@@ -58,7 +58,7 @@ class Shared(Once):
         self._taken: set[tuple[Template, str]] = set()
 
     def launched(self) -> list[LaunchedBy]:
-        """Return all that launches instances, in any world."""
+        """Return all resources that launch instances, in any world."""
         return self.once("launched", self._launches)
 
     def _words(self) -> frozenset[bytes]:
@@ -91,7 +91,7 @@ class NewRole(NamedTuple):
     name: object
     arn: object
     policy: str = ""
-    """The policy for instances to depend on; empty if the role has it at once, or another stack."""
+    """The policy on which instances must depend; empty if it is inline, or in another stack."""
 
 
 class Writing(ABC, Once):
@@ -161,7 +161,7 @@ class Writing(ABC, Once):
         return not {*self._launching(about)}.isdisjoint(resource.waits_for)
 
     def _launching(self, by: Resource) -> list[Resource]:
-        """Return what launches instances with the role `by`, or with the profile set in `by`."""
+        """Return the launchers of instances with the role `by`, or with the profile set in `by`."""
         found = (one.launcher for one in self.shared.launched() if by in (one.role, one.set_in))
         return [*dict.fromkeys(found)]
 

@@ -1,4 +1,4 @@
-"""Synthesized templates: their files, what is in them, and what their values refer to.
+"""Synthesized templates: their files, their content, and what their values refer to.
 
 Nothing here raises, whatever the files of an assembly contain. A value that is malformed or nested
 too deep is unknown. CDK itself refuses to synthesize more than 200 levels.

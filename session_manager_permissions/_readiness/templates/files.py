@@ -21,12 +21,12 @@ _MOST_TEMPLATES: Final = 5_000  # more than an account's quota of stacks, which 
 _ID: Final = re.compile(
     rb"-(?:(?<=\b(?:acl|eni|igw|nat|rtb|vpc)-)|(?<=\b(?:dopt|vpce)-)|(?<=\bsubnet-)|(?<=\bsg-)|(?<=\bi-))"
 )
-"""How ids begin. It looks for the hyphen first, which takes a fraction of the time."""
+"""The prefixes of ids. To look for the hyphen first takes a fraction of the time."""
 _CHOICES: Final = (
     *(b"Fn::FindInMap", b"Fn::ForEach", b"Fn::If", b"Fn::Split", b"Fn::Transform"),
-    *(b"AWS::NoValue", b"!"),  # with which the short form of a function begins in YAML
+    *(b"AWS::NoValue", b"!"),  # the short form of a function begins with `!` in YAML
 )
-"""What may give a property another value in another world."""
+"""Texts in a template by which a property may have another value in another world."""
 _NESTED: Final = {
     "AWS::CloudFormation::Stack": "TemplateURL",
     "AWS::Serverless::Application": "Location",
@@ -35,7 +35,7 @@ _NESTED: Final = {
 
 
 class Files:
-    """The templates of an app or a stage, with those of nested stacks; each is read once."""
+    """The templates of an app or a stage, with those of nested stacks. Each file is read once."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         self.templates: list[Template] = []
@@ -44,7 +44,7 @@ class Files:
         self.has_ids = False
         """Whether a text in a template may be the id of a part of a network."""
         self.products_unread: list[Resource] = []
-        """The products of AWS Service Catalog of which a template can't be read."""
+        """The products of AWS Service Catalog with a template that can't be read."""
         self._assets = cache(_assets)
         files = [Path(name) for name in dict.fromkeys(map(str, paths))]
         stacks = {folder: _stacks(folder) for folder in {path.parent for path in files}}
@@ -107,10 +107,10 @@ class Files:
         return template.depth < _MOST_NESTED and len(self.templates) < _MOST_TEMPLATES
 
     def _asset(self, resource: Resource, url: object) -> str:
-        """Return the file of a template that is an asset, by the hash in its URL.
+        """Return the file of a nested template, which the hash in its URL identifies as an asset.
 
-        CDK writes the file of a nested stack into its metadata as well, where the CLI runs it.
-        Templates that are packaged later have the path of the file in place of the URL.
+        If the CLI runs CDK, the metadata of a nested stack names the file as well. A template that
+        is not packaged yet has the path of the file instead of the URL.
         """
         written = text(url)
         if "://" not in written and UNKNOWN not in written:

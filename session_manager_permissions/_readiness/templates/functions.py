@@ -37,12 +37,12 @@ def text(value: object) -> str:
 
 
 def as_written(value: object) -> object:
-    """Return `value` as the template has it, for which no world is asked."""
+    """Return `value` as the template has it, without asking the world."""
     return dict(dict.items(value)) if isinstance(value, dict) else value
 
 
 def split_dynamic(value: str) -> list[str]:
-    """Split a text at its dynamic references, which are every second entry."""
+    """Split a text at its dynamic references. Every second entry of the result is a reference."""
     return _patterns.split_at(value, "{{resolve:", "}}")
 
 
@@ -152,9 +152,9 @@ def texts_in(value: object) -> list[str]:
 
 def _all_in(value: object) -> list[object]:
     values = [value]
-    for one in values:  # to which the loop adds what is in each
+    for one in values:  # the loop adds the content of each value to the list
         if type(one) is str:
-            continue  # as most are
+            continue  # most values are texts
         if isinstance(one, dict):
             values += dict.values(one)
         elif isinstance(one, list):
@@ -163,22 +163,22 @@ def _all_in(value: object) -> list[object]:
 
 
 class Decided(Protocol):
-    """What decides how a part of a template is deployed, in the world that is judged."""
+    """Decides how a part of a template is deployed in the world that is judged."""
 
     holds: Callable[[object], bool]
     """Tells whether a condition holds."""
     entries: Callable[[object], list[Any] | None]
     """Returns an expression for each entry of a list that a function makes.
 
-    Returns None for another function, and where the number of entries is not known.
+    Returns None for any other function, and if the number of entries is not known.
     """
 
 
 class Deployed(dict[str, Any]):
-    """A mapping of a template as the world has it.
+    """A mapping of a template, as it is deployed in the world.
 
-    It has no `Fn::If` and no `AWS::NoValue`, and a list of it has its entries. An entry asks the
-    world for its conditions when it is read.
+    It has no `Fn::If` and no `AWS::NoValue`, and a function that makes a list is replaced by the
+    entries. The world is asked about the conditions of an entry when the entry is read.
     """
 
     def __init__(self, written: dict[str, Any], by: Decided) -> None:
@@ -230,7 +230,7 @@ def maker_in(written: dict[str, Any]) -> dict[str, Any]:
 def deployed(value: Any, by: Decided, name: str = "") -> Any:  # noqa: ANN401
     """Return a value of a template, with this name in its mapping, as the world has it.
 
-    A function reads the lists that it takes by itself.
+    A list that is the argument of a function stays as it is, as the function itself reads it.
     """
     value = chosen(value, by.holds)
     if type(value) is dict and value != NO_VALUE:
@@ -253,11 +253,11 @@ def chosen(value: Any, holds: Callable[[object], bool]) -> Any:  # noqa: ANN401
 
 
 class Candidate(NamedTuple):
-    """An entry of a list, which the world may have or not."""
+    """An entry of a list, which may or may not exist in the world."""
 
     value: Any
     guards: tuple[tuple[object, bool], ...] = ()
-    """The conditions that decide, each with whether it has to hold."""
+    """The conditions on which the entry depends, each with whether it has to hold."""
     holds: Callable[[object], bool] = bool
 
     @property
@@ -274,9 +274,9 @@ def values_of(owner: dict[str, Any], name: str) -> list[Any]:
 
 
 def candidates(owner: dict[str, Any], name: str) -> Iterator[Candidate]:
-    """Yield what a list has in any world, without asking which entries this world has.
+    """Yield the entries that a list has in any world, without asking which ones this world has.
 
-    So a reader of the list can leave out what does not matter before it asks.
+    So a reader of the list can skip entries that do not matter before it asks the world.
     """
     if not isinstance(owner, Deployed):
         yield from map(Candidate, listed(owner.get(name)))

@@ -1,7 +1,7 @@
 """Read a file that is a template: JSON, or YAML with the short forms of CloudFormation's functions.
 
-YAML is read as a graph of nodes, and not as Python's values: a date stays a text, and each value
-has its line. Of equal keys the last one counts, as in CloudFormation, in YAML and in JSON.
+YAML is read as a graph of nodes, and not as Python values: a date stays a text, and each value has
+its line. If a key is there twice, the last one counts, in YAML and in JSON, as in CloudFormation.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _CORE: Final = "tag:yaml.org,2002:"
 
 
 class CannotRead(Exception):  # noqa: N818 # it speaks to the user, as `CannotAsk` does
-    """A file that is no template. The message says why, and what to do."""
+    """A file is not a template. The message says why, and what to do."""
 
 
 def load(path: Path) -> tuple[dict[str, Any], bytes]:
-    """Return the mapping that a file has, cut at a depth, and the bytes of the file.
+    """Return the mapping in a file, without what is nested too deep, and the bytes of the file.
 
     Raises:
         CannotRead: there is no such file, or it is neither JSON nor YAML.
@@ -53,11 +53,11 @@ def _bytes(path: Path) -> bytes:
 
 
 _bytes_once: Final = cache(_bytes)
-"""What a pipe has, such as standard input: a second reading would find nothing."""
+"""Reads a pipe, such as standard input, once: a second reading would find nothing."""
 
 
 def parsed(written: str | bytes) -> dict[str, Any] | None:
-    """Return the mapping that a JSON text is, cut at a depth; None if it is none."""
+    """Return the mapping in a JSON text, without what is nested too deep; None if it has none."""
     try:
         found = json.loads(written if isinstance(written, str) else written.decode("utf-8-sig"))
     except (ValueError, RecursionError):
@@ -66,7 +66,7 @@ def parsed(written: str | bytes) -> dict[str, Any] | None:
 
 
 def as_document(written: Any) -> Any:  # noqa: ANN401 # whatever a template has
-    """Return a document of a template, which may have its JSON or YAML, by a function as well."""
+    """Return a document of a template, which may be JSON or YAML text, also made by a function."""
     if isinstance(written, str):
         return _of_text(written)
     match intrinsic(written):
@@ -85,7 +85,7 @@ def as_document(written: Any) -> Any:  # noqa: ANN401 # whatever a template has
 
 
 def _of_text(written: str) -> dict[str, Any] | None:
-    """Return the mapping that a text is, in JSON, or in YAML as Systems Manager takes it."""
+    """Return the mapping in a text: in JSON, or in YAML, which Systems Manager accepts too."""
     try:
         return parsed(written) or _from_yaml(written.encode(errors="replace"))
     except CannotRead:
@@ -93,9 +93,9 @@ def _of_text(written: str) -> dict[str, Any] | None:
 
 
 def _substituted(argument: Any) -> Any:  # noqa: ANN401
-    """Return the document that `Fn::Sub` makes of a text: each text with a `${` has a function.
+    """Return the document that `Fn::Sub` makes: each text in it with a `${` becomes a function.
 
-    Without quotation marks, YAML has what the parameters make of it: a boolean if they are `true`.
+    In YAML, a text without quotation marks can become a boolean, if the parameters are `true`.
     """
     pattern, *names = argument if isinstance(argument, list) else [argument]
     document = _of_text(pattern)
@@ -157,7 +157,7 @@ def _from_yaml(written: bytes) -> dict[str, Any]:
 
 
 def _composed(text: str) -> Any:  # noqa: ANN401 # PyYAML has no types
-    """Return the node that a YAML text is."""
+    """Return the root node of a YAML text."""
     try:
         import yaml  # noqa: PLC0415 # of an extra
     except ImportError:
@@ -221,7 +221,7 @@ class _Values:
 
 
 def _scalar(node: Any) -> Any:  # noqa: ANN401
-    """Return a text, or what it certainly stands for in CloudFormation's YAML."""
+    """Return a text, or the value that the text certainly has in CloudFormation's YAML."""
     text = node.value
     match node.tag.removeprefix(_CORE):
         case "null":
@@ -236,7 +236,7 @@ def _scalar(node: Any) -> Any:  # noqa: ANN401
 
 
 def _function(tag: str, argument: Any) -> Any:  # noqa: ANN401
-    """Return what the short form of a function stands for, such as `!Sub`."""
+    """Return the full form of a function that has a short form as its tag, such as `!Sub`."""
     if not tag.startswith("!") or tag == "!":
         return argument
     name = tag[1:]
@@ -249,7 +249,7 @@ def _function(tag: str, argument: Any) -> Any:  # noqa: ANN401
 def _nodes(written: bytes) -> Any:  # noqa: ANN401
     """Return the nodes of a template; None if they can't be known.
 
-    JSON is read as the YAML that it is.
+    JSON is read as YAML, of which it is a subset.
     """
     try:
         return _composed(written.decode("utf-8-sig"))
@@ -258,7 +258,7 @@ def _nodes(written: bytes) -> Any:  # noqa: ANN401
 
 
 def line_of(written: bytes, path: list[str]) -> int | None:
-    """Return the line of a template where a value begins, or that of the nearest above it."""
+    """Return the line of a template where a value, or its nearest known parent, begins."""
     node, line = _nodes(written), None
     for name in path:
         if node is None or node.id != "mapping":

@@ -43,7 +43,7 @@ class Stack(NamedTuple):
 
 
 OF_IAM: Final = {"AWS::IAM::InstanceProfile": "instance-profile", "AWS::IAM::Role": "role"}
-"""Types whose `Ref` is a name, and what their ARNs call them."""
+"""The IAM types whose `Ref` is a name, each with its name in ARNs."""
 _IAM: Final = "arn:${AWS::Partition}:iam::${AWS::AccountId}"
 _HERE: Final = "${AWS::Region}:${AWS::AccountId}"
 ARNS: Final = {
@@ -76,14 +76,14 @@ class ReturnValue(NamedTuple):
 
 
 class Unresolved(NamedTuple):
-    """A value that is only known at deployment. Two that are equal have the same value."""
+    """A value that is only known at deployment. Equal instances have the same value."""
 
     scope: Hashable
-    """Where `expression` has one value, such as a template or an environment."""
+    """The part of the app in which `expression` has one value: a template, or an environment."""
     expression: Hashable = ""
-    """What the template has in place of the value."""
+    """The expression that the template has instead of the value."""
     allowed: frozenset[str] | None = None
-    """All values that it can have, as a parameter with `AllowedValues`; None where that is open."""
+    """All values that it can have, as a parameter with `AllowedValues` does; None if any."""
 
     @property
     def default(self) -> str | None:
@@ -93,7 +93,7 @@ class Unresolved(NamedTuple):
 
     @property
     def may_be_empty(self) -> bool:
-        """Whether it may be an empty text. A number, an id and a pseudo parameter may not."""
+        """Whether it may be an empty text. A number, an id or a pseudo parameter can't be empty."""
         # A pseudo parameter has no type. Its name begins with `AWS::`, as the types of ids do.
         type_ = str(self._parameter.get("Type", self.expression))
         has_no_minimum = str(self._parameter.get("MinLength", "0")) == "0"
@@ -119,7 +119,7 @@ def merged(parts: Iterable[str | ReturnValue | Unresolved]) -> Value:
 
 
 def name_in(arn: Value) -> Value:
-    """Return the name at the end of an ARN, where a path may be before it; a name as it is."""
+    """Return the name at the end of an ARN, without a path; return a name as it is."""
     for place, part in reversed([*enumerate(arn)]):
         if isinstance(part, str) and "/" in part:
             last = part.rpartition("/")[2]
@@ -128,7 +128,7 @@ def name_in(arn: Value) -> Value:
 
 
 def referred(value: Value) -> Resource | None:
-    """Return the resource that a value refers to, by its ARN as well."""
+    """Return the resource to which a value refers, even if only the end of an ARN does."""
     match value:
         case (ReturnValue(resource, _),):
             return resource
@@ -138,7 +138,7 @@ def referred(value: Value) -> Resource | None:
 
 
 def reference_to(value: Value, *types: str) -> Resource | None:
-    """Return the resource whose `Ref` a value is, if it has one of these types."""
+    """Return the resource whose `Ref` the value is, if the resource has one of these types."""
     match value:
         case (ReturnValue(resource, ""),) if resource.type in types:
             return resource
@@ -150,16 +150,16 @@ _LIST: Final = re.compile("^CommaDelimitedList$|List<")
 
 
 class Template:
-    """One synthesized template. That of a nested stack knows the resource that deploys it."""
+    """A synthesized template. The template of a nested stack knows the resource that deploys it."""
 
     def __init__(
         self, path: Path, body: dict[str, Any], stack: Stack, nested_as: Resource | None = None
     ) -> None:
         self.path = path
         self.content = b""
-        """What is written in its file."""
+        """The content of its file."""
         self.has_choices = True
-        """Whether a property of it may have another value in another world."""
+        """Whether a property in it may have another value in another world."""
         self.stack = stack
         """The stack that is deployed; for a nested stack, the top-level stack around it."""
         self.nested_as = nested_as
@@ -190,13 +190,13 @@ class Template:
             if not (isinstance(entry, dict) and "Type" in entry)
             and (name.startswith("Fn::") or functions.maker_in(functions.mapping(entry)))
         }
-        """The entries that CloudFormation makes resources from: `Fn::ForEach`, `Fn::Transform`."""
+        """The entries that CloudFormation turns into resources: `Fn::ForEach`, `Fn::Transform`."""
         self.resources = {
             logical_id: Resource(self, logical_id, entry)
             for logical_id, entry in entries.items()
             if isinstance(entry, dict) and logical_id not in self.made_later
         }
-        shared = functions.mapping(body.get("Globals"))  # by which SAM adds properties
+        shared = functions.mapping(body.get("Globals"))  # SAM adds properties by these
         for kind, given in shared.items():
             for one in self.resources.values():
                 if one.type == f"AWS::Serverless::{kind}":
@@ -204,14 +204,14 @@ class Template:
         self.types_made = {
             name: frozenset(_types_made(name, entry)) for name, entry in self.made_later.items()
         }
-        """The types of resource that each of them makes, with `UNKNOWN` for any type."""
+        """The resource types that each entry of `made_later` makes; `UNKNOWN` is any type."""
         written = functions.listed([body.get("Transform"), body.get(functions.MACRO)])
         macros = [functions.text(functions.mapping(one).get("Name", one)) for one in written]
         self.transforms = [name for name in macros if not _HARMLESS_TRANSFORMS.fullmatch(name)]
         """The macros that may change the template in any way."""
 
     def has(self, condition: object) -> bool:
-        """Tell whether the world has the stack, and in it what is on a condition, or on none."""
+        """Tell whether the world has the stack, and a part of it with this condition, or none."""
         if self.nested_as is not None and not self.nested_as.exists:
             return False
         return condition is None or self.holds(condition)
@@ -233,7 +233,7 @@ class Template:
 
     @property
     def makers(self) -> list[str]:
-        """The loops and the macros that may make a part of what is judged."""
+        """The loops and the macros that may make resources which the check judges."""
         return [name for name, types in self.types_made.items() if not all(map(APART.match, types))]
 
     @cached_property
@@ -267,12 +267,12 @@ APART: Final = re.compile(
     r"ElasticLoadBalancing(V2)?|Events|IAM|KMS|Kinesis(Analytics(V2)?|Firehose|Video)?|Lambda|Logs|"
     r"S3|SNS|SQS|SSM::Parameter|SecretsManager|StepFunctions|WAFv2)\b"
 )
-"""Types whose resources launch nothing, and are no part of a network."""
+"""Types whose resources launch no instances and are not a part of a network."""
 
 _NEVER_STORE: Final = re.compile(
     r"AWS::(AutoScaling|EC2|ECS::TaskDefinition|EKS::(Cluster|Nodegroup)|IAM|KMS|S3)\b"
 )
-"""Services and types whose resources don't give a role's name back by `Ref` or `Fn::GetAtt`."""
+"""Services and types whose resources don't return a role's name by `Ref` or `Fn::GetAtt`."""
 
 LABELS: Final = ("AssociationName", "Description", "EventPattern", "Tags", "VersionDescription")
 """The properties that only describe a resource, or the events that it waits for."""
@@ -299,12 +299,12 @@ class Resource:
 
     @property
     def properties(self) -> dict[str, Any]:
-        """Its properties, each of which reads as it is in the world that is judged."""
+        """Its properties, as they are deployed in the world that is judged."""
         return self._deployed if self.template.has_choices else self.written
 
     @property
     def arn(self) -> Value:
-        """The ARN of a resource whose type is in `ARNS`, of which what `Ref` returns is a part."""
+        """The ARN of a resource whose type is in `ARNS`. The value of its `Ref` is a part of it."""
         given = {"Path": self.properties.get("Path", "/"), "Name": {"Ref": self.logical_id}}
         return self.template.value({"Fn::Sub": [ARNS[self.type], given]})
 
@@ -322,12 +322,12 @@ class Resource:
 
     @property
     def exists(self) -> bool:
-        """Whether the world that is judged has it: by its condition, and those of its stack."""
+        """Whether it exists in the world that is judged, by its condition and its stack's."""
         return self.template.has(self.condition)
 
     @property
     def path(self) -> str:
-        """Its construct's path; empty where the template does not have it."""
+        """The path of its construct; empty if the template does not contain the path."""
         match self.body:
             case {"Metadata": {"aws:cdk:path": str(path)}}:
                 return path
@@ -351,13 +351,13 @@ class Resource:
 
 
 def _types_made(name: str, entry: object) -> Iterator[str]:
-    """Yield the types of resource that an entry or a loop makes, `UNKNOWN` for any type."""
+    """Yield the resource types that an entry or a loop makes; `UNKNOWN` stands for any type."""
     if not name.startswith("Fn::ForEach::"):
         type_ = functions.text(functions.mapping(entry).get("Type"))
         yield functions.UNKNOWN if "{" in type_ else type_
         return
     fragments = functions.mapping(entry[-1] if isinstance(entry, list) and entry else None)
-    # AWS's own templates have an empty entry beside a loop within a loop.
+    # In AWS's own templates, a loop within a loop may have an empty entry beside it.
     made = [one for one in fragments.items() if one[1] is not None]
     for fragment in made or [("", None)]:
         yield from _types_made(*fragment)
@@ -376,5 +376,5 @@ def _mentioned(name: str, entry: object) -> list[str]:
 
 
 def may_be_equal(one: str | None, other: str | None) -> bool:
-    """Tell whether two accounts, or two regions, may be one, as None stands for any."""
+    """Tell whether two accounts, or two regions, may be the same. None stands for any."""
     return one is None or other is None or one == other

@@ -1,4 +1,4 @@
-"""Put texts together and take them apart, also those of which parts are not known."""
+"""Join and split texts, even if some of their parts are not known."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ _HAVING_ARN: Final = re.compile("AWS::(DynamoDB|ECR|IAM|KMS|Lambda|Logs|S3|Secre
 """Services whose resources have an attribute `Arn` with the service's name in lower case."""
 
 DYNAMIC: Final = "{{resolve"
-"""How a dynamic reference begins. As an `expression`, it marks a text that has one in it."""
+"""The beginning of a dynamic reference. As an `expression`, it marks a text that contains one."""
 
 _REST: Final = "the rest of a list"
-"""Stands for the entries of a text from the first part on that may contain the separator."""
+"""Stands for the entries from the first part of a text on that may contain the separator."""
 
 _SEPARATORS: Final = re.compile("(:?instance-profile|:?policy|:?role)?[ ,/:;|]+")
-"""Separators that are in no id of EC2, and in no name of a region, a partition or an account.
+"""Separators that can't be in an EC2 id, an account id, or the name of a region or partition.
 
 In an ARN of IAM, a name follows one of the words.
 """
 
 _WITH_SLASHES: Final = ("AWS::KMS::Alias", "AWS::Logs::LogGroup")
-"""Of the types of `ARNS`, those whose names may have slashes."""
+"""The types in `ARNS` whose names may contain slashes."""
 _WITH_ID: Final = re.compile(
     "AWS::EC2::(Instance|InternetGateway|LaunchTemplate|NatGateway|NetworkAcl|NetworkInterface|"
     "RouteTable|SecurityGroup|Subnet|VPC|VPCEndpoint)"
 )
-"""Types whose `Ref` is an id of EC2, as their attributes are whose names end in `Id`."""
+"""Types whose `Ref` is an EC2 id, and so are those attributes whose names end in `Id`."""
 
 
 def as_text(value: Value) -> str:
@@ -59,7 +59,7 @@ def _text(part: str | ReturnValue | Unresolved) -> str:
 
 
 def scalar(value: object) -> Value | None:
-    """Return a number, or what is true or false, as the text that CloudFormation makes of it."""
+    """Return a number or a boolean as the text that CloudFormation makes of it."""
     return (json.dumps(value),) if isinstance(value, (bool, int, float)) else None
 
 
@@ -74,14 +74,14 @@ def literal(template: Template, string: str) -> Value:
 
 
 def joined(values: Iterable[Value], separator: str = "") -> Value:
-    """Return values with a separator between them; unknown if too long, or a dynamic reference."""
+    """Join values; the result is unknown if it is too long, or contains a dynamic reference."""
     parts = merged(
         part
         for place, value in enumerate(values)
         for part in ((separator, *value) if place else value)
     )
     strings = [part for part in parts if isinstance(part, str)]
-    # The hash stands for the parts, as a value that has others within it would grow without end.
+    # The hash stands for the parts: a value that contained other values could grow without end.
     if len(parts) > _MOST_PARTS or any(len(one) > _MOST_CHARACTERS for one in strings):
         return (Unresolved(hash(parts)),)
     if any(DYNAMIC in one for one in strings):
@@ -91,7 +91,7 @@ def joined(values: Iterable[Value], separator: str = "") -> Value:
 
 
 def split(value: Value, separator: str) -> list[Value]:
-    """Return the entries of a text that is split; the last one is `_REST` if some are not known."""
+    """Split a text into entries; the last one is `_REST` if not all entries are known."""
     entries: list[list[str | ReturnValue | Unresolved]] = [[]]
     for part in value:
         if isinstance(part, str):
@@ -131,7 +131,7 @@ def _is_plain(part: ReturnValue | Unresolved, separator: str) -> bool:
 
 
 def blocks(block: str, count: str, bits: str) -> list[Value] | None:
-    """Return what `Fn::Cidr` makes of a block of IPv4; None if that is not known."""
+    """Return the blocks that `Fn::Cidr` makes of an IPv4 block; None if they are not known."""
     try:
         several = IPv4Network(block).subnets(new_prefix=32 - int(bits))
         return [(str(one),) for one in islice(several, min(int(count), 256))]
@@ -160,7 +160,7 @@ def certainly_differ(one: Value, other: Value) -> bool:
 
 
 def without_the_same(one: Value, other: Value) -> tuple[Value, Value]:
-    """Return two texts without what they begin and end with alike."""
+    """Return two texts without their common beginning and their common end."""
     pair = [_characters(one), _characters(other)]
     for _ in range(2):  # the second time from the end
         same = takewhile(lambda both: both[0] == both[1], zip(*pair, strict=False))
@@ -170,5 +170,5 @@ def without_the_same(one: Value, other: Value) -> tuple[Value, Value]:
 
 
 def _characters(value: Value) -> list[str | ReturnValue | Unresolved]:
-    """Return the characters of a value, and the parts of it that are not known."""
+    """Return the characters of a value, and its unknown parts."""
     return [one for part in value for one in (part if isinstance(part, str) else (part,))]

@@ -1,4 +1,4 @@
-"""Find out what a value in a template refers to, in the world that is judged."""
+"""Find out the values of expressions in templates, in the world that is judged."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Assembly(Files):
             "Fn::Sub": lambda template, of: self._join(template, ["", functions.parts_of_sub(of)]),
             "Ref": self._reference,
         }
-        """Each reads a function of a template, and returns None if its value is not known."""
+        """The readers of the intrinsic functions. Each returns None if the value is not known."""
         for template in self.templates:
             template.holds = partial(self.holds, template)
             template.entries = partial(self.entries, template)
@@ -83,14 +83,14 @@ class Assembly(Files):
         read = self._functions.get(function)
         try:
             found = read(template, argument) if read else texts.scalar(expression)
-        except RecursionError:  # a reference from stack to stack to stack
+        except RecursionError:  # a long chain of references from stack to stack
             found = (Unresolved((template, id(expression))),)
         if found is not None:
             return found
         return (Unresolved(template, json.dumps(expression, sort_keys=True)),)
 
     def holds(self, template: Template, name: object) -> bool:
-        """Tell whether a condition of a template holds; ask the world if that is open."""
+        """Tell whether a condition of a template holds; ask the world if it is not known."""
         called = str(name)
         written = name if isinstance(name, dict) else template.conditions.get(called)
         key = "condition", template, called
@@ -129,7 +129,7 @@ class Assembly(Files):
         return self.worlds.is_true(("equal", frozenset({one, other})), decider)
 
     def text(self, template: Template, expression: object) -> str:
-        """Return the value of an expression, with `UNKNOWN` for what only the deployment knows."""
+        """Return the value of an expression as a text, with `UNKNOWN` for each unknown part."""
         if isinstance(expression, str) and "{{" not in expression:
             return expression
         return texts.as_text(self.value(template, expression))
@@ -140,9 +140,9 @@ class Assembly(Files):
         """Return a document without functions; None if it can't be read.
 
         Args:
-            template: where the document is.
-            written: the document, or its JSON, as the world has it.
-            known: writes the value of a text or a function of the document.
+            template: the template with the document.
+            written: the document, or its JSON, as it is deployed in the world.
+            known: writes the value of a text, or of a function, in the document.
         """
 
         def read(entry: object) -> str:
@@ -154,7 +154,7 @@ class Assembly(Files):
     def settled(self, value: Value) -> Value:
         """Return a value for the world that is judged.
 
-        A parameter in it that has `AllowedValues` is replaced by the value that it has there.
+        A parameter in it that has `AllowedValues` is replaced by its value in that world.
         """
         return merged(map(self._settled, value))
 
@@ -179,7 +179,7 @@ class Assembly(Files):
         return value == (known,)
 
     def possible(self, template: Template, expression: object) -> list[Value]:
-        """Return each value that an expression has in a world."""
+        """Return each value that an expression has in any world."""
         worlds, too_many = self.worlds.each(lambda: self.value(template, expression))
         if too_many:
             return [(Unresolved(template, json.dumps(expression, sort_keys=True)),)]
@@ -208,7 +208,7 @@ class Assembly(Files):
     def with_name(self, type_: str, template: Template, name: Value) -> list[Resource]:
         """Return the resources of a type that have a name in any world.
 
-        Those of IAM are in the account of a template, and others in its region as well.
+        IAM resources must be in the account of a template, and others in its region as well.
         """
         account, region = template.stack.environment
         where = (account,) if type_.startswith(_IAM) else (account, region)
@@ -216,7 +216,7 @@ class Assembly(Files):
         return [one for one in found if one.template.stack.environment[: len(where)] == where]
 
     def resource(self, type_: str, template: Template, expression: object) -> Resource | None:
-        """Return the resource of a type that is referred to, or named, or named in an ARN."""
+        """Return the resource of a type that an expression refers to, or names, or names by ARN."""
         value = self.value(template, expression)
         found = referred(value)
         if found is not None and found.type == type_:
@@ -226,9 +226,9 @@ class Assembly(Files):
     def named(self, type_: str, template: Template, name: Value) -> Resource | None:
         """Return the only resource of a type that has a name in the world that is judged.
 
-        `with_name` says where it may be. A resource of IAM may be named by its ARN as well. Where
-        the account is not known, resources of one name are in several accounts, and the name means
-        the one of its own stack.
+        `with_name` says where the resource may be. An IAM resource may be named by its ARN as well.
+        If the account is not known, resources with the same name are in different accounts, and the
+        name means the resource of the template's own stack.
         """
         if type_.startswith(_IAM):
             account = re.match("arn:[^:]*:iam::([0-9]+):", texts.as_text(name))
@@ -244,10 +244,10 @@ class Assembly(Files):
     def entries(self, template: Template, expression: object) -> list[Any] | None:
         """Return an expression for each entry of a list that a function makes.
 
-        The last one may stand for the rest of the list, from the first unknown entry on. An entry
-        that only some worlds have is an `Fn::If` with its condition in place of a name.
-        Returns None for a function that makes no list, and where the worlds differ in the number
-        of entries that are known and the list may have more in one of them.
+        The last expression may stand for the rest of the list, from the first unknown entry on. An
+        entry that only some worlds have is an `Fn::If` with the condition itself instead of a name.
+        Returns None for a function that makes no list, and if the worlds differ in the number of
+        known entries while the list may have more entries in one of them.
         """
         if not template.may_make_list(expression):
             return None
@@ -281,7 +281,7 @@ class Assembly(Files):
         return [*map(entry, range(most))]
 
     def _once(self, key: Hashable, read: Callable[[], Value]) -> Value:
-        """Return the value of a parameter or an output: read once, following no circle."""
+        """Return the value of a parameter or an output; read it once, and follow no circle."""
         if key in self._reading:
             return (Unresolved(("a circle", key)),)
         self._reading.add(key)
@@ -297,7 +297,7 @@ class Assembly(Files):
         return None
 
     def _reference(self, template: Template, name: str) -> Value | None:
-        if not name:  # a function makes it
+        if not name:  # a function makes the name
             return None
         if name in template.resources:
             only_if(template.resources[name].exists)
@@ -310,14 +310,14 @@ class Assembly(Files):
         return self._given(template, name)
 
     def _given(self, template: Template, name: str) -> Value:
-        """Return the value of a parameter; the entries of a list with commas between them."""
+        """Return the value of a parameter. The entries of a list are joined by commas."""
         stack = template.nested_as
         if stack is None or stack.template.transforms:
             return _parameter(template, name)
         return self._once((template, name), lambda: self._argument(template, stack, name))
 
     def _argument(self, template: Template, stack: Resource, name: str) -> Value:
-        """Return the value of a parameter of a nested stack: what it is given, or its default."""
+        """Return the value that a nested stack passes to a parameter, or the default value."""
         parameter = functions.mapping(template.parameters.get(name))
         given = functions.mapping(stack.properties.get("Parameters")).get(name)
         if given is None:
@@ -345,12 +345,12 @@ class Assembly(Files):
         is_written = attribute in _AS_WRITTEN.get(resource.type, ())
         if is_written or resource.type == "Custom::CrossRegionExportReader":
             key = "written", resource, attribute
-            read = self._written if is_written else self._from_elsewhere
+            read = self._written if is_written else self._cross_region_value
             return self._once(key, lambda: read(resource, attribute))
         return (ReturnValue(resource, attribute),)
 
-    def _from_elsewhere(self, reader: Resource, name: str) -> Value:
-        """Return what CDK reads by a name under which a stack of another region writes it."""
+    def _cross_region_value(self, reader: Resource, name: str) -> Value:
+        """Return a value that a stack in another region writes, and that CDK reads by its name."""
         environment = reader.template.stack.environment
         for one in self.by_type["Custom::CrossRegionExportWriter"]:
             written = functions.mapping(one.written.get("WriterProps"))
@@ -360,7 +360,7 @@ class Assembly(Files):
         return (ReturnValue(reader, name),)
 
     def _written(self, resource: Resource, name: str) -> Value:
-        """Return the value of a property, which AWS chooses if none is written."""
+        """Return the value of a property; AWS chooses it if the template has none."""
         written = resource.properties.get(name)
         if written is None:
             return (ReturnValue(resource, name),)
@@ -436,7 +436,7 @@ class Assembly(Files):
         return None if several is None or texts.is_open(several) else (str(len(several)),)
 
     def _list(self, template: Template, expression: object) -> list[Value] | None:
-        """Return the entries of a list; the last one may stand for the rest, as in `split`."""
+        """Return the entries of a list. The last one may stand for the rest, as in `split`."""
         expression = functions.chosen(expression, template.holds)
         if isinstance(expression, list):
             known = (functions.chosen(entry, template.holds) for entry in expression)
@@ -467,7 +467,7 @@ class Assembly(Files):
         return None if found is None else self.value(template, found)
 
     def _in_map(self, template: Template, argument: object) -> object:
-        """Return an entry of a map, or the default where it has none; None if that is not known."""
+        """Return an entry of a map, or the default if there is none; None if it is not known."""
         if not isinstance(argument, list) or len(argument) not in {3, 4}:
             return None
         found: object = template.mappings
@@ -497,12 +497,12 @@ class Assembly(Files):
 
 
 def _has_output(template: Template, name: str) -> bool:
-    """Tell whether the world has an output: by its condition, and those of its stack."""
+    """Tell whether an output exists in the world, by its condition and those of its stack."""
     return template.has(functions.mapping(template.outputs[name]).get("Condition"))
 
 
 def _with_equal_entries(among: dict[str, Any]) -> list[frozenset[str]]:
-    """Return the keys of a mapping, those with equal entries together."""
+    """Return the keys of a mapping in groups, each with equal entries."""
     by_entry = defaultdict[str, list[str]](list)
     for key, entry in among.items():
         by_entry[json.dumps(entry, sort_keys=True)].append(key)
@@ -510,7 +510,7 @@ def _with_equal_entries(among: dict[str, Any]) -> list[frozenset[str]]:
 
 
 def _pseudo(template: Template, name: str) -> Value | None:
-    """Return the value of a pseudo parameter; None if it has no one value in an environment."""
+    """Return the value of a pseudo parameter; None if it may differ within an environment."""
     stack, partition = template.stack, template.stack.partition
     known = {
         "AWS::AccountId": stack.account,
@@ -527,8 +527,8 @@ def _pseudo(template: Template, name: str) -> Value | None:
 def _parameter(template: Template, name: str) -> Value:
     """Return the value that a parameter has at the deployment.
 
-    It is known if only one value is allowed. The `AllowedValues` of a list are those of its
-    entries, and those of a parameter of Systems Manager are names.
+    It is known if only one value is allowed. The `AllowedValues` of a list are values of its
+    entries, and those of an SSM parameter are names of SSM parameters.
     """
     parameter = functions.mapping(template.parameters.get(name))
     allowed, type_ = parameter.get("AllowedValues"), str(parameter.get("Type"))
