@@ -41,7 +41,7 @@ class Asked(NamedTuple):
     on: Value | None = None
     """The resource; None for the one that `NEEDED` has for each action."""
     encryption: str | None = None
-    """The encryption that an upload asks Amazon S3 for; empty if none, None if not known."""
+    """The encryption that an upload requests from Amazon S3; empty if none, None if not known."""
 
     def is_on(self, pattern: Value) -> bool | None:
         """Tell whether the `Resource` of a statement covers `on`; None if that is not known."""
@@ -107,7 +107,7 @@ class PolicyReader:
         ]
 
     def asked_statements(self, policy: Policy, asked: Asked = EACH_SESSION) -> list[Statement]:
-        """Return the statements of a policy about what an instance calls."""
+        """Return the statements of a policy about the calls of an instance."""
 
         def reads() -> list[Statement]:
             template = policy.resource.template
@@ -117,7 +117,7 @@ class PolicyReader:
         return self._once((policy, asked), reads)
 
     def context(self, template: Template, of_role: Template, asked: Asked) -> RequestContext:
-        """Return what is known of the calls of instances.
+        """Return the known condition keys of the calls of instances.
 
         Args:
             template: the template of the policy that decides about the calls.
@@ -151,7 +151,7 @@ class PolicyReader:
         return []
 
     def _regions(self, template: Template) -> tuple[str, ...]:
-        """Return the region of a template, and the others that instances in its account may be in.
+        """Return the region of a template, and the regions of instances in its account.
 
         The others are the regions of the stacks that may launch instances, or of all stacks if no
         stack may.

@@ -1,4 +1,4 @@
-"""Finds the compute of an app in its synthesized templates: what it runs as, and where."""
+"""Finds the compute of an app in its synthesized templates, with its role and its network."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ _SERVICES: Final = {
         "EC2 Image Builder", (), "InstanceProfileName", ("SubnetId",), (("SecurityGroupIds",),)
     ),
 }
-"""The services whose instances are judged by what templates say. Any other service that is given an
-instance profile launches instances by rules that are not known here.
+"""The services whose instances are judged by the templates. Any other service that gets an instance
+profile launches instances by rules that are not known here.
 """
 
 _BUILDERS: Final = ("AWS::ImageBuilder::Image", "AWS::ImageBuilder::ImagePipeline")
@@ -116,7 +116,7 @@ class Compute(NamedTuple):
     """The service or the resource that launches them by rules that the templates do not show."""
 
     def calling(self, **known: Any) -> Compute:  # noqa: ANN401 # as `Placement` takes it
-        """Return the same instances, with what is known of their calls."""
+        """Return the same instances, with more knowledge about their calls."""
         return self._replace(placements=tuple(one._replace(**known) for one in self.placements))
 
 
@@ -280,7 +280,7 @@ class Launchers:
             yield self._compute(resource, launch._replace(subnets=subnets or launch.subnets))
 
     def _launches(self, resource: Resource) -> Iterator[Launch]:
-        """Each way in which an Auto Scaling group launches."""
+        """Each launch configuration or template with which an Auto Scaling group launches."""
         properties, reader = resource.properties, self._reader
         if (name := properties.get("LaunchConfigurationName")) is not None:
             found = self._parts.assembly.resource(CONFIGURATION, resource.template, name)
@@ -434,13 +434,13 @@ class Launchers:
     def _opaque(
         self, resource: Resource, launcher: str, profile: object, uses: tuple[Resource, ...] = ()
     ) -> Compute:
-        """What is known of instances that are launched by rules that the templates do not show."""
+        """Return compute that is launched by rules which the templates do not show."""
         doubt = Unknown(launcher)
         known = doubt if profile is None else Written(resource, profile)
         return Compute(resource, Launch(resource, known, doubt, uses=uses), opaque=launcher)
 
     def _unused_template(self, resource: Resource) -> Compute:
-        """What is known of a launch template that nothing of the app launches from."""
+        """Return the compute of a launch template that the app does not use."""
         launch = self._reader.read(resource, resource.properties.get("LaunchTemplateData"))
         doubt = Unknown(f"what launches instances from the launch template {resource.logical_id!r}")
         launch = launch._replace(profile=launch.profile or doubt)

@@ -60,7 +60,7 @@ class Decisions:
         return self._once((role, asked), lambda: self._decided(role, asked)[action])
 
     def may_deny(self, role: Role, asked: Asked) -> bool:
-        """Tell whether a policy of a role may deny an action that something else allows."""
+        """Tell whether a policy of a role may deny an action that another policy allows."""
         (action,) = asked.actions
         found = decide([EVERYTHING, *self._statements_of(role, asked)], action, "*")
         return found.answer is not Answer.ALLOWED
@@ -198,8 +198,8 @@ class Decisions:
 def _unread(assembly: Assembly) -> Iterator[tuple[Template, str, bool]]:
     """Yield the parts of an app that can't be read, and may attach policies to roles.
 
-    Each is the template that it is in, what a message calls it, and whether it can refer to every
-    resource of that template.
+    Each comes as its template, its name for a message, and whether it can refer to every resource
+    of that template.
     """
     yield from ((template, source, False) for template, source in assembly.unread)
     for stack in (one for type_ in NEVER_READ for one in assembly.by_type[type_]):

@@ -58,7 +58,7 @@ class Policy:
 
     @property
     def source(self) -> str:
-        """What a message calls it."""
+        """Its name in a message."""
         called = "the policy" if self.resource.type in ATTACHED_BY else "an inline policy of"
         return f"{called} {self.resource.logical_id!r}"
 
@@ -73,12 +73,12 @@ class Policy:
 
     @cached_property
     def length(self) -> int:
-        """The least number of characters that IAM counts."""
+        """The minimum number of characters that IAM counts."""
         return min(_lengths(dict.get(self.owner, "PolicyDocument")), default=0)
 
     @cached_property
     def longest(self) -> int:
-        """A number of characters that it has at most."""
+        """An upper bound of its number of characters."""
         return len(json.dumps(dict.get(self.owner, "PolicyDocument")))
 
     @cached_property
@@ -92,7 +92,7 @@ class Policy:
 
 
 def _lengths(written: object) -> Iterator[int]:
-    """Yield the least length of each document that `Fn::If` may choose."""
+    """Yield the minimum length of each document that `Fn::If` may choose."""
     match functions.intrinsic(written):
         case "Fn::If", [_, *branches]:
             for one in branches:
@@ -269,7 +269,7 @@ class Roles:
         return [sid for policy in found for sid in policy.sids if sid.startswith(begin)]
 
     def deprecated(self, role: Role) -> Iterator[tuple[str, Role]]:
-        """Yield the policies of a role that AWS advises against, by their paths and names.
+        """Yield the deprecated AWS managed policies of a role, by their paths and names.
 
         Each comes with the role as it would be without the policy.
         """
@@ -321,13 +321,13 @@ class Roles:
         return self._once((role, "not of app", about), found)
 
     def known_arn(self, resource: Resource, arn: object) -> str:
-        """Return what the world that is judged knows of an ARN; the rest is `UNKNOWN`."""
+        """Return an ARN as it is known in the judged world, with `UNKNOWN` for other parts."""
         return _known(self.assembly.settled(resource.template.value(arn)))
 
     def managed_behind(self, resource: Resource, arn: object) -> Policy | str:
-        """Return the managed policy with this ARN; the path and name of one that AWS manages.
+        """Return the managed policy with this ARN; the path and name of an AWS managed policy.
 
-        An empty text stands for one that is neither of the app nor of AWS.
+        An empty text means that the policy is neither in the app nor managed by AWS.
         """
         found = self.assembly.settled(resource.template.value(arn))
         match found:

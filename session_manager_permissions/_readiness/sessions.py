@@ -94,7 +94,7 @@ class Sessions:
         ]
 
     def uses(self, stack: Stack, role: Role | None) -> dict[Service, ServiceUse]:
-        """Whether sessions on an instance use each service that not every session needs.
+        """Return how sessions on an instance use each service that not every session needs.
 
         The documents that sessions are started with tell it. If there are none, the Sids of this
         library's statements on the role tell it. They do not tell whether encrypted logs are
@@ -229,7 +229,7 @@ class Sessions:
         return () if written is None else self.named(document.resource.template, written, name)
 
     def named(self, template: Template, written: object, name: str) -> Value:
-        """The value of an expression that names a resource as an input of a document does.
+        """The value of an expression that names a resource in the way of a document's input.
 
         If it is the name of a resource of the app, a reference to the resource is returned.
         """
