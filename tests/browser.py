@@ -33,7 +33,7 @@ FLAGS: Final = (
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """One for all tests: it takes a second to start."""
+    """One browser for all tests, as it takes a second to start."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed")
     playwright = pytest.importorskip("playwright.sync_api", reason="no group `browser` is there")

@@ -36,7 +36,7 @@ KINDS: Final[dict[str, Callable[[Construct, str], Construct]]] = {
 
 
 def grown(app: cdk.App, path: str) -> Any:  # noqa: ANN401
-    """The construct of the path, which is made where it is not there; its id begins with its kind.
+    """The construct at the path; it is made if there is none. Its id begins with its kind.
 
     The empty path is that of the app.
     """

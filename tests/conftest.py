@@ -18,12 +18,12 @@ from hypothesis import HealthCheck, is_hypothesis_test, settings
 from .browser import browser  # noqa: F401 # a fixture
 from .places import HERE
 
-# What a search by chance finds is for who searches, not for who waits for a build.
+# Random searches are for those who look for faults, and must not fail an unrelated build.
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
-# Each draw makes all that it changes anew: it may share the fixtures of its test with the others.
+# Each example makes everything that it changes, so all examples of a test can share its fixtures.
 BY_CHANCE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 # What jsii makes stays until the process ends: to look through all of it again and again takes a
@@ -36,10 +36,10 @@ LONGEST = ("test_typing.py", "test_verdicts.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the longest tests first. Coverage traces no test that deploys or searches by chance.
+    """Run the longest tests first. Coverage does not trace tests that deploy or search at random.
 
-    A worker of xdist takes tests off the end of another's list: from the head none is taken, so
-    what a module sets up is set up once.
+    An xdist worker takes tests from the end of another worker's list, and never from the beginning,
+    so that the setup of a module there runs only once.
     """
     items.sort(
         key=lambda item: (
@@ -57,8 +57,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Trace neither an `untraced` test nor the threads that it starts.
 
-    In a worker of xdist, pytest-cov starts two traces, and its own marker `no_cover` ends one. Who
-    asks which tests reach a line, by `--cov-context`, asks about these too.
+    In an xdist worker, pytest-cov starts two traces, and its own marker `no_cover` ends only one.
+    With `--cov-context`, which records the tests that reach a line, these tests are traced as well.
     """
     traces = sys.gettrace(), threading.gettrace()
     if item.get_closest_marker("untraced") and not item.config.getoption("cov_context", None):
@@ -110,7 +110,7 @@ def make_app(tmp_path: Path) -> MakeApp:
 
 @pytest.fixture(params=[None, "weak", "both"])
 def references(request: pytest.FixtureRequest) -> dict[str, object]:
-    """The context of an app: what CDK makes of a reference from one stack to another.
+    """The context that decides how CDK writes a reference from one stack to another.
 
     Exports and imports; outputs that are got by the stack's name, as a fresh `cdk init` has it; or
     both kinds.

@@ -1,4 +1,4 @@
-"""What preferences can be made of: each key, bucket and log group there is, and any of the rest."""
+"""Options of session preferences: every kind of key, bucket and log group, and all others."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
@@ -56,7 +56,7 @@ GROUPS: Final[Mapping[str, Callable[[cdk.Stack], ILogGroupRef]]] = {
 
 
 class Given(NamedTuple):
-    """The arguments of some preferences; of what is in a stack, the name above."""
+    """The arguments of some preferences. A resource in a stack is given by its name above."""
 
     key: str | None
     bucket: str | None
@@ -91,7 +91,7 @@ OTHERS: Final[dict[str, st.SearchStrategy[Any]]] = {
 
 @st.composite
 def given_preferences(draw: st.DrawFn) -> Given:
-    """Any arguments that are right together."""
+    """Any valid combination of arguments."""
     key, bucket, group = (draw(st.sampled_from([None, *of])) for of in (KEYS, BUCKETS, GROUPS))
     prefix = draw(st.none() | PREFIXES) if bucket else None
     others = draw(st.fixed_dictionaries({}, optional=OTHERS))

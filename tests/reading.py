@@ -73,7 +73,7 @@ def warnings(stack: cdk.Stack) -> list[str]:
 
 
 def warned(stack: cdk.Stack) -> list[str]:
-    """The ids of the stack's warnings, without what all of them begin with."""
+    """The ids of the stack's warnings, without their common prefix."""
     return re.findall(r"\[ack: session-manager-permissions:(.*?)\]", "\n".join(warnings(stack)))
 
 

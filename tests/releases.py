@@ -1,4 +1,4 @@
-"""The versions that were released, taken again from the commits that they were made of."""
+"""The released versions, taken from the commits of their releases."""
 
 import shutil
 import subprocess
@@ -18,7 +18,7 @@ LAST: Final = [*RELEASES][-1]
 
 
 def unpacked(version: str, folder: Path) -> Path:
-    """What the repository was at that release; skips where its history has not come along."""
+    """The repository at that release. Skips the test if the checkout has no history."""
     shallow = git("rev-parse", "--is-shallow-repository") if (ROOT / ".git").exists() else "true"
     archive = folder / "release.zip"
     try:

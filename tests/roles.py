@@ -18,7 +18,7 @@ EC2 = iam.ServicePrincipal("ec2.amazonaws.com")
 OF_EC2 = {"Service": "ec2.amazonaws.com"}
 ALLOW_EC2 = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": OF_EC2}
 TRUST = {"Version": "2012-10-17", "Statement": [ALLOW_EC2]}
-"""That EC2 may assume a role."""
+"""The trust policy that lets EC2 assume a role."""
 
 
 def owned_role(scope: Construct, construct_id: str = "Owned", name: str | None = None) -> iam.Role:
@@ -77,7 +77,7 @@ FIXED_ROLES: Final[dict[str, tuple[Callable[[cdk.Stack], iam.IRole], str]]] = {
     "by a part of its path": (role_by_its_path, "CDK takes a part of its path '/team/'"),
     "exported": (role_by_its_export, "CDK takes a part of its path '/team/'"),
 }  # fmt: skip
-"""Roles that can't be changed, and what is said of each."""
+"""Roles that can't be changed, each with the reason in the error."""
 # A role that others create, who says so, and whether CDK is kept from making it.
 ROLES_OF_OTHERS: Final = [
     pytest.param(lambda s: owned_role(s, "Role"), "app", True, id="owned"),

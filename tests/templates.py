@@ -73,7 +73,7 @@ def include(scope: Construct, folder: Path, **sections: object) -> CfnInclude:
 
 
 def include_profile(scope: Construct, folder: Path, roles: object) -> CfnInclude:
-    """A template that others wrote: a role, and two profiles that give their roles as `roles`."""
+    """A template from outside CDK, with a role and two profiles whose `Roles` are `roles`."""
     profile = resource("AWS::IAM::InstanceProfile", Roles=roles)
     own = {"PolicyName": "Own", "PolicyDocument": {}}
     policies = [{"Fn::If": ["Wanted", own, {"Ref": "AWS::NoValue"}]}]

@@ -21,26 +21,26 @@ from .stacks import made_user
 
 BUCKET, GROUP = "session-logs", "/ssm/sessions"
 OF_ROLE: Final = ("kms", "s3:", "log")
-"""The services of what a document names."""
+"""The services of the resources that a document names."""
 OPERATOR: Final = {
     "Effect": "Allow",
     "Action": [*("ssm:StartSession", "ssm:TerminateSession", "ssm:ResumeSession"),
         *("ssmmessages:OpenDataChannel", "kms:GenerateDataKey")],
     "Resource": "*",
 }  # fmt: skip
-"""What the operator may do, less what a world denies them."""
+"""The actions that the operator is allowed, except those that a world denies."""
 ACCOUNT_TRUST: Final = {"Statement": [trusting("ssm.amazonaws.com")]}
 
 
 @dataclass
 class Made:
-    """What was made of a world: an account whose things have other names."""
+    """An account that was made from a world. Its resources have other names and ids."""
 
     world: World
     names: dict[str, str]
 
     def renamed(self, text: str) -> str:
-        """A text of the world, as it is of the account that was made."""
+        """Return a text of the world with the names and ids of the account that was made."""
         for name in sorted(self.names, key=len, reverse=True):
             text = text.replace(name, self.names[name])
         return text
@@ -48,11 +48,11 @@ class Made:
 
 @dataclass
 class Account:
-    """Makes worlds; what two of them have alike is made once."""
+    """Makes accounts from worlds. Resources that are equal in two worlds are made once."""
 
     aws: LocalAws
     ec2: LocalAws
-    """Leads to moto's server, in MiniStack's account."""
+    """The moto server, with MiniStack's account."""
     _made: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
@@ -61,7 +61,7 @@ class Account:
         return {name: self.aws.client(name, region=REGION) for name in services}
 
     def make(self, world: World) -> Made:
-        """Make what the world describes."""
+        """Make the resources that the world describes."""
         made = Made(world, {})
         answers = (world.answers[name] for name in sorted(world.answers) if name[:3] in OF_ROLE)
         own = (world.document, sorted(world.denies), world.trust)
@@ -147,7 +147,7 @@ class Account:
 
 
 def _without(world: World, who: str, statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The statements, less the actions that the world denies them."""
+    """The statements, without the actions that the world denies."""
     found = []
     for statement in statements:
         actions = statement["Action"]

@@ -25,7 +25,7 @@ def aws() -> Iterator[LocalAws]:
 
 @dataclass(frozen=True)
 class Moto(LocalAws):
-    """moto's server, which the CLI reaches by `localhost` alone."""
+    """moto's server, which the CLI reaches only as `localhost`."""
 
     @property
     def endpoint(self) -> str:
@@ -34,7 +34,7 @@ class Moto(LocalAws):
 
 @pytest.fixture(scope="session")
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
-    """An account on moto, which has the resources that MiniStack has not."""
+    """An account on moto, which supports resources that MiniStack does not."""
     folder, port = tmp_path_factory.mktemp("moto"), free_port()
     script = str(Path(__file__).with_name("moto_server.py"))
     with (

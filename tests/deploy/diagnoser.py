@@ -28,28 +28,29 @@ READS: Final = re.compile(r"Describe|Get|List|Simulate")
 
 
 _shared_loader: Final = cache(botocore.session.create_loader)
-"""Each session reads the models of the services anew, which takes longer than all of its calls."""
+"""One loader for all sessions. To load the models in each takes longer than all of its calls."""
 
 
 @dataclass
 class Diagnoser:
-    """Makes what causes describe, and runs the command on it."""
+    """Makes the accounts that causes describe, and runs the command on them."""
 
     account: Account
     moto: int
     folder: Path
     calls: list[Call] = field(default_factory=list)
-    """What the last run asked."""
+    """The calls of the last run."""
 
     def run(self, said: Cause, *arguments: str, user: str = "") -> Run:
         """Run `verify` of the node.
 
         Args:
-            said: what is made.
+            said: the cause, of which an account is made.
             arguments: more arguments.
-            user: one whose credentials it runs with, made before; default: the administrator's.
+            user: the user with whose credentials the command runs, made before. Default: - the
+                administrator
 
-        Every call is one that reads, and one that `--print-permissions` allows.
+        Asserts that every call only reads, and is allowed by `--print-permissions`.
         """
         made = self.account.make(said.world())
         gateway = Gateway(made, ministack=self.account.aws.port, moto=self.moto)

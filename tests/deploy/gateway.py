@@ -1,4 +1,4 @@
-"""The one endpoint that a command under test asks, which passes each call on and keeps a record.
+"""The only endpoint of a command under test. It passes each call on, and records it.
 
 EC2 is moto's server, Systems Manager is the account in memory, and all else is MiniStack. What
 those do not enforce, the gateway does: who may call EC2 and Systems Manager, by MiniStack's IAM.
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from .account import Made  # which loads moto
 
 S3_OPERATIONS: Final = {"encryption": "GetBucketEncryption", "policy": "GetBucketPolicy"}
-"""By the query of a `GET` on a bucket."""
+"""The operation by the query of a `GET` on a bucket."""
 ACTIONS: Final = {"s3:GetBucketEncryption": "s3:GetEncryptionConfiguration"}
-"""Where an action in IAM is not named as the call is."""
+"""The IAM actions whose names differ from those of their API calls."""
 _DENIED: Final = {"ec2": "UnauthorizedOperation", "iam": "AccessDenied", "route53": "AccessDenied"}
 _SIMULATE: Final = "SimulatePrincipalPolicy"
 
@@ -42,7 +42,7 @@ class Call(NamedTuple):
 
     @property
     def action(self) -> str:
-        """As a policy names it."""
+        """The action, as a policy names it."""
         name = f"{self.service}:{self.operation}"
         return ACTIONS.get(name, name)
 
@@ -66,12 +66,12 @@ _WITHOUT_NAMES: Final = {
         200, b'{"FirewallRuleGroupAssociations": [], "ResolverRuleAssociations": []}'
     ),
 }
-"""No hosted zone, no DNS firewall and no DNS rule, by the service that is asked."""
+"""The answers without hosted zones, DNS firewalls and DNS rules, by service."""
 
 
 @dataclass
 class Gateway:
-    """What one command is answered."""
+    """Answers the calls of one command."""
 
     made: Made | None
     """The account whose Systems Manager answers."""
@@ -81,10 +81,10 @@ class Gateway:
     may_call: Callable[[str], bool] = lambda _: True
     """Whether the credentials may do this action of EC2 or Systems Manager."""
     calls: list[Call] = field(default_factory=list)
-    """All that was asked."""
+    """All calls that were made."""
 
     def answer(self, call: Call, path: str, body: bytes, request: BaseHTTPRequestHandler) -> Answer:
-        """Answer one call, by whoever knows."""
+        """Answer one call, by the server or the world that knows the answer."""
         self.calls.append(call)
         of_names = call.service in {"route53", "route53resolver"}
         enforced_here = of_names or call.service in {"ec2", "ssm"} or call.operation == _SIMULATE
@@ -128,7 +128,7 @@ def error_of(call: Call, code: str, of_xml: int, of_json: int) -> Answer:
 def passed_on(
     port: int, path: str, body: bytes, request: BaseHTTPRequestHandler, headers: Mapping[str, str]
 ) -> Answer:
-    """What the service at this port answers to the call, with these headers in place of its own."""
+    """The answer of the service at this port to the call, which is sent with these headers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     dropped = {"connection", "content-length", "expect", "transfer-encoding", *headers}
     kept = {name: of for name, of in request.headers.items() if name.lower() not in dropped}
@@ -176,7 +176,7 @@ def served(gateway: Answers) -> Iterator[str]:
 
 
 def _call(request: BaseHTTPRequestHandler, body: bytes) -> Call:
-    """Which call is it? The signature has the service; the protocol decides where the name is."""
+    """Read the call. The signature names the service, whose protocol decides where its name is."""
     scope = re.search(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/", request.headers["Authorization"])
     assert scope
     region, service = scope.groups()

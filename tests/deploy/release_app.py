@@ -1,4 +1,4 @@
-"""All that version 0.3.0 could do, with a stack for each: by the version that is on the path."""
+"""An app with a stack for each feature of version 0.3.0, made by the version on the path."""
 
 import functools
 import re

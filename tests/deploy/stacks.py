@@ -1,4 +1,4 @@
-"""Deployments by CloudFormation itself, for what the CLI adds nothing to."""
+"""Deployments by CloudFormation itself, for tests to which the CLI adds nothing."""
 
 import time
 from collections.abc import Callable
@@ -17,7 +17,7 @@ def legacy_app(folder: Path) -> cdk.App:
 
 
 def until(is_so: Callable[[], bool]) -> None:
-    """Wait until something is so, for a minute at most."""
+    """Wait until a condition is true, for a minute at most."""
     deadline = time.monotonic() + 60
     while not is_so():
         assert time.monotonic() < deadline
@@ -68,7 +68,7 @@ def delete(aws: LocalAws, name: str) -> None:
 
 
 def events(aws: LocalAws, name: str) -> list[dict[str, Any]]:
-    """What became of the stack's resources, from its first deployment on."""
+    """The events of the stack's resources, from the first deployment on."""
     try:
         found = aws.client("cloudformation").describe_stack_events(StackName=name)
     except ClientError:

@@ -20,11 +20,11 @@ class Deployment(NamedTuple):
 
     conditions: dict[str, bool]
     names: dict[str, Any]
-    """What a reference gives: a parameter's value, and what `Bucket` and `Bucket.Arn` stand for."""
+    """The values of references: those of parameters, and of references such as `Bucket.Arn`."""
     mappings: dict[str, Any] = {}  # noqa: RUF012 # never changed
 
     def value(self, written: Any) -> Any:  # noqa: ANN401, C901, PLR0911
-        """What CloudFormation makes of a part of a template; `NO_VALUE` where it is left out."""
+        """What CloudFormation makes of a part of a template; `NO_VALUE` if it removes the part."""
         if isinstance(written, list):
             return [one for one in map(self.value, written) if one != NO_VALUE]
         if not isinstance(written, dict):
@@ -55,7 +55,7 @@ class Deployment(NamedTuple):
         return {name: one for name, one in inner.items() if one != NO_VALUE}
 
     def named(self, name: str) -> Any:  # noqa: ANN401
-        """What a reference gives."""
+        """The value of a reference."""
         return self.names.get(name) or {"Logical": name}
 
     def _substituted(self, text: str, inner: dict[str, str]) -> str:
@@ -92,7 +92,7 @@ def deployed(
     Args:
         template: the template.
         given: values of parameters.
-        known: what references to resources give, where it is not the name of the resource.
+        known: the values of references to resources, if they are not the name of the resource.
     """
     resources, declared = template["Resources"], template.get("Conditions", {})
     names = {**PSEUDO, **_made(resources), **known}
@@ -138,7 +138,7 @@ def _compared(name: str, conditions: str) -> list[str]:
 
 
 def _made(resources: dict[str, Any]) -> dict[str, Any]:
-    """What references to resources give: the name of the resource, and what it is given."""
+    """The values of references to resources: the logical id, and the name that is given."""
     made: dict[str, Any] = {}
     for name, one in resources.items():
         made |= {f"{name}{of}": name for of in ("", ".GroupId", ".AllocationId", ".PrefixListId")}

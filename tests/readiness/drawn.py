@@ -25,7 +25,7 @@ NEEDED: Final[tuple[list[Any], ...]] = (
     [["SSMMESSAGES:*", "SSM:update*"]], [["ssmmessages:**", "ssm:U*InstanceInf*n"]],
     [["ssmmessages:?*C?ann*", "ssm:*?Instance?nformation"]],
 )  # fmt: skip
-"""Lists of actions that together allow all that is needed."""
+"""Lists of actions that together allow everything that the agent needs."""
 
 OTHERS: Final = (
     *("s3:*", "s3:GetObject", "kms:Decrypt", "logs:*", "ec2:Describe*", "ec2messages:*"),
@@ -97,7 +97,7 @@ class _Draw:
             "ManagedPolicyArns": [],
         }
         self._made: dict[str, Any] = {}
-        """The condition on which there is a role at all."""
+        """The condition of the role itself."""
 
     def _likely(self, share: float) -> bool:
         return self._rng.random() < share
@@ -137,7 +137,7 @@ class _Draw:
         return {"Ref": "Role"}
 
     def _attach(self, name: str, document: object) -> None:
-        """The policy as a part of the role, or as a resource that is attached to it."""
+        """Make a policy inline in the role, or as a resource that is attached to it."""
         kind = self._rng.choice(("", "Policy", "Policy", "RolePolicy", "ManagedPolicy", "arn"))
         properties: dict[str, Any] = {"PolicyName": name, "PolicyDocument": document}
         if not kind:
@@ -185,7 +185,7 @@ class _Draw:
         return self._rng.choice(("*", "*", "*", ["*"], ["arn:aws:s3:::logs", "*"]))
 
     def _some(self, few: tuple[Any, ...], functions: tuple[Any, ...]) -> object:
-        """One of them or more, alone or in a list, with functions among them."""
+        """Some of the values, alone or in a list, with some of the functions among them."""
         choose = self._rng.choice
         found: list[object] = []
         for _ in range(choose((1, 1, 2, 3))):

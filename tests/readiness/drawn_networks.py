@@ -1,4 +1,4 @@
-"""Draws networks: compute in a VPC, with the ways out, the filters and the names that there are."""
+"""Draws networks: compute in a VPC, with routes, security groups, network ACLs and DNS names."""
 
 from random import Random
 from typing import Any, Final

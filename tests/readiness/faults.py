@@ -1,4 +1,4 @@
-"""Apps and templates with faults, a row each: for what mends them in code and in a template."""
+"""Apps and templates with faults, a row each, for the tests of fixes in code and in templates."""
 
 from collections.abc import Callable
 from functools import partial
@@ -98,7 +98,7 @@ def a_group(stack: cdk.Stack, **given: Any) -> autoscaling.AutoScalingGroup:  # 
 
 
 def a_template(stack: cdk.Stack, *, egress: bool = True, **given: Any) -> None:  # noqa: ANN401
-    """A group of a launch template."""
+    """An Auto Scaling group with a launch template."""
     network = vpc(stack)
     group = ec2.SecurityGroup(stack, "Given", vpc=network, allow_all_outbound=egress)
     launch = {**MACHINE, **given}
@@ -177,7 +177,7 @@ def late_in_l1(stack: cdk.Stack) -> None:
 
 
 def bounded(stack: cdk.Stack, *statements: iam.PolicyStatement) -> None:
-    """Give the roles a boundary of the app."""
+    """Give the roles a permissions boundary that the app makes."""
     boundary = iam.ManagedPolicy(stack, "Boundary", statements=[*statements])
     iam.PermissionsBoundary.of(stack).apply(boundary)
 
@@ -256,7 +256,7 @@ def without_endpoints_of_the_permissions(stack: cdk.Stack) -> None:
 
 
 def by_endpoints(stack: cdk.Stack, **given: Any) -> ec2.InterfaceVpcEndpoint:  # noqa: ANN401
-    """In an isolated subnet, with the endpoint of `ssm` as it is given."""
+    """An instance in an isolated subnet, with the endpoint of `ssm` as it is given."""
     network, _ = isolated_instance(stack)
     network.add_interface_endpoint("Messages", service=MESSAGES)
     return network.add_interface_endpoint("Ssm", service=SSM, **given)
@@ -309,7 +309,7 @@ def l1_endpoints_in_the_default_group(stack: cdk.Stack) -> None:
 
 
 def shut_acl(stack: cdk.Stack, network: ec2.Vpc, *subnets: ec2.ISubnet) -> None:
-    """A network ACL of subnets, which lets SSH out by the entry of number 1."""
+    """A network ACL of subnets, whose entry number 1 allows outbound SSH."""
     shut = ec2.CfnNetworkAcl(stack, "Acl", vpc_id=network.vpc_id)
     for number, one in enumerate(subnets):
         ec2.CfnSubnetNetworkAclAssociation(
@@ -352,7 +352,7 @@ def acl_of_endpoints(stack: cdk.Stack) -> None:
 
 
 def session_document(stack: cdk.Stack, **inputs: object) -> iam.Role:
-    """A Session document, and an instance whose role is ready but for that."""
+    """A Session document, and an instance whose role is ready except for the document."""
     role = reaching(stack)
     instance_and_document(stack, role, **inputs)
     return role
@@ -394,7 +394,10 @@ def service_of(stack: cdk.Stack, task: str) -> ecs.CfnService:
 
 
 def containers(stack: cdk.Stack, *, channels: bool = True, **more: Any) -> ecs.CfnService:  # noqa: ANN401
-    """A service that may execute commands in a container, whose role is ready but for that."""
+    """An ECS service that may execute commands in a container, with `more` arguments of that.
+
+    The task role may open the channels unless `channels` is false.
+    """
     task = ecs.FargateTaskDefinition(stack, "Task")
     task.add_container("App", image=ecs.ContainerImage.from_registry("nginx"), **more)
     for statement in session_manager_statements() if channels else ():
@@ -440,7 +443,7 @@ def trusted_by_rds(stack: cdk.Stack) -> None:
 
 
 def overridden(stack: cdk.Stack, of: str, path: str, value: object) -> None:
-    """An instance, with a property of what is below its construct overridden."""
+    """An instance, with an overridden property in a construct below it."""
     one_instance(stack, role=a_role(stack))
     construct = stack.node
     for name in of.split("/"):
@@ -539,7 +542,7 @@ FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
         ("a group without the tag", partial(without_the_tag, build=a_group), ""),
         ("tags of an override", partial(without_the_tag, build=tags_of_an_override), "")],
 }  # fmt: skip
-"""Apps with a fault, by the rule that finds it, and how the id of what it is found on begins."""
+"""Apps with a fault, by the rule that finds it, each with the prefix of the id of the resource."""
 FAULTS: Final = [(name, does, rule, at) for rule, of in FAULTS_OF.items() for name, does, at in of]
 BY_NAME: Final = {name: (build, rule) for name, build, rule, _ in FAULTS}
 SHOWN: Final = (
@@ -549,19 +552,19 @@ SHOWN: Final = (
     *("a key that is not granted", "a bucket that is not granted", "a read-only container"),
     "an instance without the tag",
 )
-"""What the pages about the rules show, one of each rule."""
+"""The faults whose fixes the pages about the rules show, one for each rule."""
 
 
 # Templates ---------------------------------------------------------------------------------------
 
 
 def launched(**parts: object) -> Body:
-    """A launch template or configuration `Template`, and what launches from it."""
+    """A launch template or configuration `Template`, and a resource that launches from it."""
     return {"Resources": dict(parts)}
 
 
 def denies(acl_: str) -> Body:
-    """The entry of a network ACL that denies all out, before any other."""
+    """The entry of a network ACL that denies all outbound traffic, before any other entry."""
     return entry(1, RuleAction="deny", NetworkAclId=ref(acl_))
 
 
@@ -931,4 +934,4 @@ IN_WORDS: Final[dict[str, Body]] = {
         Second=part("NetworkAcl", **VPC_ID), SecondEntry=denies("Second"), SecondUses=part(
             "SubnetNetworkAclAssociation", SubnetId=ref("Public"), NetworkAclId=ref("Second"))),
 }  # fmt: skip
-"""Templates that neither code nor a step can mend."""
+"""Templates whose faults neither code nor a step can fix."""

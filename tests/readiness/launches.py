@@ -1,4 +1,4 @@
-"""What launches instances, as templates have it."""
+"""The resources that launch instances, as templates have them."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""Templates of an instance in a network, with what differs in them."""
+"""Templates of an instance in a network, with changes."""
 
 from copy import deepcopy
 from typing import Any, Final
@@ -12,7 +12,7 @@ Parts = dict[str, Any]
 """Parts of a template by their names, or changes of properties such as `Nat.SubnetId`."""
 
 Row = tuple[str, Parts, str]
-"""A name, what differs, and what is `said`."""
+"""A name, the changes of the template, and the findings, as `said` returns them."""
 OPEN, UNKNOWN, NO_WAY = "ready", "cannot-be-known", "no-network-path"
 MISSING, UNREACHABLE, CLOSED = "endpoint-missing", "endpoint-unreachable", "egress-closed"
 BLOCK, ANYWHERE = "10.0.0.0/16", "0.0.0.0/0"
@@ -62,7 +62,7 @@ def https(**peer: object) -> Parts:
 
 
 def group(*admits: object, egress: object = None, **more: object) -> Parts:
-    """A security group with rules that admit; without `egress`, it lets all out."""
+    """A security group with inbound rules; without `egress`, it allows all outbound traffic."""
     given = {"GroupDescription": "-", **VPC_ID, "SecurityGroupEgress": egress, **more}
     return part("SecurityGroup", SecurityGroupIngress=[*admits] or None, **given)
 
@@ -147,12 +147,12 @@ def templated(changes: Parts | None = None, /, **more: Parts | None) -> Parts:
 
 
 def with_endpoints(changes: Parts | None = None, /, **more: Parts | None) -> Parts:
-    """A template of an instance whose only way out is by endpoints, with changes."""
+    """A template of an instance that reaches the services only through endpoints, with changes."""
     return changed(NETWORK, {**ENDPOINTS, **(changes or {}), **more})
 
 
 def of_ssm(**changes: object) -> Parts:
-    """The endpoint of `ssm` differs."""
+    """Changes of the endpoint of `ssm`."""
     return {"Ssm": endpoint("ssm", **changes)}
 
 

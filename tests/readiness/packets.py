@@ -1,9 +1,9 @@
 """Sends packets through the network of each deployment that a template could have.
 
-What the template leaves to chance (the address that an instance gets, that of the service, the port
-that answers come back to) is tried with several values. A request and its answer pass each hop or
-do not, so there is nothing here that is half known: where the tries differ, what decides is not in
-the template. It shares no code with the package.
+Each value that the template leaves open (the address of an instance, the address of the service,
+the port to which responses return) is tried with several values. A request and its response pass
+each hop, or they do not, so nothing here is partly known: if the tries differ, the template does
+not decide. This module shares no code with the package.
 """
 
 from collections import defaultdict
@@ -24,16 +24,16 @@ SERVICES: Final = {
     "ssmmessages": tuple(f"ssmmessages:{verb}{kind}Channel"
         for verb in ("Create", "Open") for kind in ("Control", "Data")),
 }  # fmt: skip
-"""What an agent needs of each service."""
+"""The actions of each service that an agent needs."""
 
 PUBLIC: Final = ("52.94.7.1", "18.200.3.4", "150.222.8.9")
 PUBLIC6: Final = "2600:1f18::1"
 HTTPS: Final = 443
 BY_DEFAULT: Final = (32768, 50000, 65535)
-"""Some of the ports that answers to an instance come back to, if its image does not say others."""
+"""Some of the default ephemeral ports of an instance, to which responses return."""
 EPHEMERAL: Final = (1024, 32767, *BY_DEFAULT)
 HOSTS: Final = (10, 200)
-"""Where in its subnet an interface may be."""
+"""The host numbers that an interface may have in its subnet."""
 OUT_OF_SIGHT: Final = ("TransitGatewayId", "VpcPeeringConnectionId", "NetworkInterfaceId")
 
 
@@ -47,18 +47,18 @@ class Interface(NamedTuple):
 
 
 def agreed(outcomes: Iterable[Outcome]) -> Outcome:
-    """What all tries have come to; None where they differ."""
+    """The common outcome of all tries; None if they differ."""
     found = {*outcomes}
     return found.pop() if len(found) == 1 else None
 
 
 def worst(*outcomes: Outcome) -> Outcome:
-    """What comes of several that all have to pass."""
+    """The outcome of a path whose parts all have to pass."""
     return False if False in outcomes else None if None in outcomes else True
 
 
 def outcomes(template: dict[str, Any]) -> Iterator[Outcome]:
-    """For each deployment with an instance, whether the agent reaches all that it needs."""
+    """For each deployment with an instance, whether the agent reaches all services it needs."""
     for resources in deployed(template, {}, {}):
         network = Network(resources)
         if network.places:
@@ -325,7 +325,7 @@ class Network:
     def _passes(
         self, groups: tuple[str, ...], side: str, peer: str, peers: tuple[str, ...]
     ) -> Outcome:
-        """Whether a rule of one of the security groups lets TCP 443 pass."""
+        """Whether a rule of one of the security groups allows TCP 443."""
         found = [self._lets(group, side, peer, peers) for group in groups]
         return True if True in found else None if None in found else False
 
@@ -359,7 +359,7 @@ class Network:
 
 
 def may(endpoint: Resource, action: str) -> Outcome:
-    """Whether the policy of an endpoint lets an action of the account's roles pass."""
+    """Whether the policy of an endpoint allows an action of the account's roles."""
     if "PolicyDocument" not in endpoint:
         return True
     found: dict[str, set[Outcome]] = {"Allow": set(), "Deny": set()}

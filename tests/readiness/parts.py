@@ -1,4 +1,4 @@
-"""What the tables of tests and the templates in them are written of."""
+"""Helpers to write tables of tests, and the templates in them."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -22,7 +22,7 @@ def resource(kind: str = "Test", **properties: object) -> dict[str, Any]:
 
 
 def on(part: dict[str, Any], condition: str = "Production") -> dict[str, Any]:
-    """A resource on a condition; on none where its name is empty."""
+    """A resource with a condition; without one if the name is empty."""
     return part | ({"Condition": condition} if condition else {})
 
 

@@ -1,4 +1,4 @@
-"""Templates written here, and what the check says of them."""
+"""Writes templates, and runs the check on them."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ Body = dict[str, Any]
 """A template, or a part of one."""
 UNSET = "unknown-account"
 NAMED = {"RoleName": "web"}
-"""A role that whatever is in its account can name."""
+"""The properties of a role with a name, which any template in its account can use."""
 
 TRUST: Body = {"AssumeRolePolicyDocument": EC2_TRUST}
 
@@ -34,7 +34,7 @@ class Finding(NamedTuple):
 
 
 class Report:
-    """What the check says of some templates."""
+    """The report of the check on some templates."""
 
     def __init__(
         self, paths: list[str], *, strict: bool, network: bool = True, app: Construct | None = None
@@ -72,7 +72,7 @@ class Report:
 
 
 def fix_alone(violation: cdk.PolicyViolation) -> str:
-    """The remedy, less the link that each finding of a cause ends with."""
+    """The fix of a finding, without the link to the page at its end."""
     fix = str(violation.fix)
     if violation.rule_name == "ready":
         return fix

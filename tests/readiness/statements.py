@@ -12,7 +12,7 @@ from session_manager_permissions._readiness.rules.permissions import (
 
 Statement = dict[str, Any]
 Found = frozenset[str]
-"""The rules that find something."""
+"""The ids of the rules that find something."""
 
 ACTIONS = (*CHANNELS.actions, *REGISTRATION.actions)
 REGISTER = REGISTRATION.actions[0]

@@ -1,4 +1,4 @@
-"""Compares the verdicts on drawn templates with what comes of them in each world.
+"""Compares the verdicts on drawn templates with the outcome in each world.
 
 `python -m tests.readiness.verdicts 50000` draws that many of each kind and prints the figures.
 """
@@ -28,11 +28,11 @@ Template = dict[str, Any]
 
 
 class Kind(NamedTuple):
-    """What draws templates, and what judges the worlds of one."""
+    """A function that draws templates, and one that judges the worlds of a template."""
 
     template: Callable[[random.Random], Template]
     outcomes: Callable[[Template], Iterable[bool | None]]
-    """For each world whether sessions open; None where that is not in the template."""
+    """For each world, whether sessions open; None if the template does not decide it."""
 
 
 KINDS: Final = {
@@ -45,19 +45,19 @@ KINDS: Final = {
 
 
 class Figures(NamedTuple):
-    """What came of some draws."""
+    """The results of some draws."""
 
     verdicts: Counter[str]
     needless: list[int]
-    """The draws that can't be known by the check, though all worlds agree."""
+    """The draws for which the check says "can't be known", though all worlds agree."""
     wrong: list[str]
     """The wrong definite verdicts, with the number of the draw."""
 
 
 class Checked:
-    """Says what the check says of the one profile of a template.
+    """Returns the check's verdict on the only profile of a template.
 
-    The template is in no file, as to write and to read one takes longer than to judge it.
+    The template is not in a file, as to write and read a file takes longer than to judge it.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Judge each deployment that a template could have, by evaluators that are not ours.
+"""Judge each deployment that a template could have, by evaluators of other projects.
 
 MiniStack's evaluator tells what the policies allow, and moto's validator which documents IAM
 refuses.
@@ -29,13 +29,13 @@ INSTANCES: Final = (
     f"arn:aws:ec2:eu-west-1:{ACCOUNT}:instance/i-0ab",
     f"arn:aws:ec2:eu-west-1:{ACCOUNT}:instance/i-1cd",
 )
-"""The ARNs about one of which IAM is asked where an agent registers its instance."""
+"""The ARNs on one of which an agent registers its instance."""
 
 BUCKET: Final = {"Bucket": "logs", "Bucket.Arn": "arn:aws:s3:::logs"}
 
 
 class Request(NamedTuple):
-    """Where a request comes from, and what its context has. It is in the stack's region, by TLS."""
+    """The origin and the context of a request. It uses TLS, and goes to the stack's region."""
 
     address: str
     context: dict[str, Any]
@@ -60,9 +60,9 @@ def aws_managed() -> dict[str, Any]:
 def is_refused(document: str) -> bool:
     """Whether IAM refuses the document, by moto's validator.
 
-    It differs from what AWS documents of the grammar in three rules, which are judged here: moto
-    wants the Version of 2012, and the one of 2008 is the default; it takes a Principal, which a
-    policy of a role can't have; and it takes other characters in a Sid than letters and digits.
+    moto differs from the grammar that AWS documents in three rules, which are judged here. It
+    requires the Version of 2012, although that of 2008 is the default. It accepts a Principal,
+    which a policy of a role can't have. It accepts more than letters and digits in a Sid.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
     """
     body = json.loads(document)
@@ -110,9 +110,9 @@ def asks(action: str, resource: str, request: Request) -> EvalContext:
 
 
 def outcomes(template: dict[str, Any]) -> Iterator[bool]:
-    """For each world, whether the instance gets through with all that it needs.
+    """For each world, whether the instance is allowed all actions that it needs.
 
-    There is none where IAM refuses a document that the template may have: IAM says so itself.
+    There is no outcome if IAM refuses a document of the template, as IAM says so itself.
     """
     found = map(_policies, deployed(template, PARAMETERS, BUCKET))
     several = dict.fromkeys(one for one in found if one is not None)

@@ -20,18 +20,18 @@ REGIONS: Final = ("eu-west-1", "eu-west-2", "us-east-1", "us-west-2")
 
 @dataclass
 class Role:
-    """A role; by default it may do all, and EC2 may assume it."""
+    """A role. By default, it is allowed everything, and EC2 may assume it."""
 
     trusts: str = "ec2.amazonaws.com"
     lacks: tuple[str, ...] = ()
     """Actions that no policy allows."""
     decides: Decides = lambda _: None
-    """What IAM says instead; None: nothing else."""
+    """IAM's answer instead of the usual one; None for the usual answer."""
 
 
 @dataclass
 class Machine:
-    """An instance or a hybrid node; by default one that is connected."""
+    """An instance or a hybrid node. By default, it is connected."""
 
     id: str
     region: str = REGION
@@ -52,7 +52,7 @@ class Machine:
 
 
 class Account(World):
-    """What AWS answers about many nodes, in all regions."""
+    """The answers of AWS about many nodes, in all regions."""
 
     def __init__(
         self,
@@ -70,15 +70,15 @@ class Account(World):
         self.documents: dict[tuple[str, str], dict[str, Any]] = {}
         """The inputs of each Session document, by region and name."""
         self.shut: set[str] = set()
-        """Regions whose private subnets have no way out."""
+        """The regions whose private subnets have no route out of the VPC."""
         self.refused: dict[str, str] = {}
         """The code of the error of each `service:Operation`, or `REGION service:Operation`."""
         self.made: list[str] = []
         """The calls, as `service:Operation`."""
         self.size = 1000
-        """How many entries a page has at most."""
+        """The largest number of entries in a page."""
         self.before: Callable[[str, str, dict[str, Any]], object] = lambda *_: None
-        """Is told of each call before it is answered: the region, the call, and what was asked."""
+        """Called before each call is answered, with the region, the call and its parameters."""
         regions = {"Regions": [{"RegionName": name} for name in (OTHER_REGION, REGION)]}
         self.answers |= {
             "ec2:describe_regions": regions, "ec2:describe_instance_status": self._statuses,
@@ -90,7 +90,7 @@ class Account(World):
         vars(self).update(parts)
 
     def has_document(self, region: str = REGION, **inputs: object) -> None:
-        """Have a default Session document with these inputs."""
+        """Add a default Session document with these inputs."""
         self.documents[region, DOCUMENT] = inputs
 
     def pages(
@@ -240,7 +240,7 @@ class Account(World):
 
 
 def _has_tags(machine: Machine, wanted: dict[str, list[str]]) -> bool:
-    """Whether it has the tags of the filters, in which EC2 takes `*` for a wildcard."""
+    """Whether a machine has the tags of the filters, in which EC2 reads `*` as a wildcard."""
     return all(
         machine.tags.get(name.removeprefix("tag:"))
         in [value.replace("\\", "") if "\\" in value else value for value in values]

@@ -19,7 +19,7 @@ NOT_ASKED: Final = refusing("ssm:GetConnectionStatus")
 
 
 class Kind(NamedTuple):
-    """So many instances of one name, one profile and one fault."""
+    """A number of instances with the same name, profile and fault."""
 
     name: str
     profile: str | None
@@ -42,7 +42,7 @@ KINDS: Final = (
 
 
 def sample() -> AuditResult:
-    """An account with two regions and some faults. Why and fix are what `verify` says of them."""
+    """An account with two regions and some faults, with the reasons and fixes of `verify`."""
     nodes: list[NodeResult] = []
     for kind in KINDS:
         for region, number in kind.regions.items():
@@ -55,13 +55,13 @@ def sample() -> AuditResult:
 
 @functools.cache
 def audited(fault: Change) -> str:
-    """What an audit says of the one node with this fault."""
+    """The result of an audit for a single node with this fault."""
     (found,) = run(World(fault), "audit", "--output", "json").json["instances"]
     return json.dumps(found)
 
 
 def judged(kind: Kind, region: str, name: str, node_id: str) -> NodeResult:
-    """The same of another node."""
+    """The same result for another node."""
     role = kind.profile and f"arn:aws:iam::{ACCOUNT}:role/{kind.profile}"
     said = audited(kind.fault).replace(NODE, node_id).replace(REGION, region)
     found = json.loads(said.replace(ROLE, str(role)).replace("web-server", str(kind.profile)))
@@ -88,7 +88,7 @@ def role(arn: str = ROLE, **fields: Any) -> RoleResult:  # noqa: ANN401
 
 
 def node(node_id: str = NODE, **fields: Any) -> NodeResult:  # noqa: ANN401
-    """A reachable instance, but for what the fields say."""
+    """The result of a reachable instance, with some fields changed."""
     found = {
         "id": node_id, "account": ACCOUNT, "region": REGION, "name": "web-1", "state": "running",
         "profile": "web", "role": ROLE, "ping": "Online", "connection": "connected",
@@ -121,7 +121,7 @@ def result(nodes: list[NodeResult], **fields: Any) -> AuditResult:  # noqa: ANN4
 
 
 def large(size: int) -> AuditResult:
-    """So many instances in four regions, of 200 services: one in five is cut off in its subnet."""
+    """A number of instances in four regions, of 200 services. One in five has no network path."""
     regions = ("eu-central-1", "eu-west-1", "us-east-1", "us-west-2")
     nodes = []
     for n in range(size):

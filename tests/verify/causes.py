@@ -1,7 +1,7 @@
-"""What keeps a session from opening, or does not: each cause is a change of the account.
+"""Changes of an account that keep a session from opening, or that do not.
 
-`test_causes.py` has each command find them, `tests/deploy/test_diagnosis.py` those that moto and
-MiniStack know.
+`test_causes.py` runs each command on every cause, `tests/deploy/test_diagnosis.py` on those that
+moto and MiniStack support.
 """
 
 import json
@@ -25,7 +25,7 @@ CONNECTIONS: Final = "ssm:GetConnectionStatus"
 ENCRYPTION: Final = "s3:GetBucketEncryption"
 PUT: Final = "s3:PutObject"
 DELETED: Final = "AIDACKCEVSQ6C2EXAMPLE"
-"""How a policy names a user that is deleted."""
+"""The unique id by which a policy names a deleted user."""
 BUCKET: Final = "arn:aws:s3:::session-logs"
 OF_TAG: Final = "arn:aws:s3:::${aws:PrincipalTag/bucket}"
 GROUP: Final = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/ssm/sessions"
@@ -39,7 +39,7 @@ OF_DOCUMENT: Final = (
 
 
 class Cause(NamedTuple):
-    """What is changed in an account in which all is well, and the checks that tell."""
+    """Changes of an account in which sessions open, and the checks that report them."""
 
     name: str
     does: Change
@@ -65,7 +65,7 @@ def cause(told: str, *does: Change, node: str = nodes.NODE, operator: str | None
 
 
 def perhaps(checks: str) -> str:
-    """These checks, as unknown ones."""
+    """The checks as unknown ones, each with a `?`."""
     return " ".join(f"{one}?" for one in checks.split())
 
 
@@ -80,7 +80,7 @@ def used(told: str, *does: Change) -> Cause:
 
 
 def under_account(told: str, *does: Change) -> Cause:
-    """A cause where the account's role of Default Host Management does the work."""
+    """A cause on a node whose agent uses the role of Default Host Management."""
     return cause(f"{told} default-host-management?", UNDER_ACCOUNT, *does)
 
 
@@ -128,7 +128,7 @@ def refusing(operation: str, code: str = "", if_: nodes.If | None = None) -> Cha
 
 
 def on_all_and_instances(on_all: str, on_instances: str) -> Change:
-    """Have IAM decide on the registration on `*` and on the instance."""
+    """Make IAM's answers about the registration on `*` and on the instance differ."""
 
     def decides(asked: Question) -> dict[str, Any] | None:
         decision = on_all if asked.resource == "*" else on_instances
@@ -142,7 +142,7 @@ def key_policy(*statements: dict[str, Any]) -> Change:
 
 
 def granting(to: str, *operations: str, **parts: object) -> Change:
-    """Have a grant of the key let somebody make calls, beside a grant to a service."""
+    """Add a grant of the key that allows somebody calls, and one for a service."""
     grant = {"GranteePrincipal": to, "Operations": operations or ["Decrypt", "GenerateDataKey"]}
     service = {"GranteeServicePrincipal": "rds.amazonaws.com", "Operations": ["Decrypt"]}
     return having("kms:list_grants", {"Grants": [service, grant | parts]})
@@ -190,7 +190,7 @@ def denies(operator: str, name: str, value: object) -> dict[str, Any]:
 
 
 def behind(service: str, action: str | list[str], *resources: str, **parts: object) -> Change:
-    """Have an endpoint whose policy allows this alone, and whose group lets all in."""
+    """Add an endpoint whose policy allows only this, and whose group allows all inbound traffic."""
     of = [*resources] or "*"
     one = {"Effect": "Allow", "Principal": "*", "Action": action, "Resource": of} | parts
     dns = {"PrivateDnsOnlyForInboundResolverEndpoint": False}  # of the endpoint of S3
@@ -228,13 +228,13 @@ def tagged(user: str, key: str = "SSMSessionRunAs", user_id: str = nodes.OWN_ID)
 
 
 def decides(*missing: str, if_: Callable[[Question], bool], says: str = "implicitDeny") -> Change:
-    """Have IAM deny some calls, and say which condition keys it was told no value of."""
+    """Make IAM deny some calls, and name the condition keys for which it was given no value."""
     found = {"EvalDecision": says, "MissingContextValues": [*missing]}
     return setting(decides=lambda asked: found if if_(asked) else None)
 
 
 def in_account(account: str, key: str = "aws:ResourceAccount", of: str = "") -> Change:
-    """Have IAM allow what is in an account, by a key that it names if it is told no value of it.
+    """Make IAM allow only resources of an account, and name the key if it was given no value.
 
     Actions that do not begin with `of` are allowed anyway.
     """
@@ -261,14 +261,14 @@ def of_instance(asked: Question) -> bool:
 
 
 def denied_by_tag(asked: Question) -> dict[str, Any] | None:
-    """Have an organization deny sessions on nodes with a tag, whose key IAM does not name."""
+    """Deny sessions on nodes with a tag by an organization's policy; IAM does not name its key."""
     of_tag = "aws:ResourceTag/team" in asked.told
     says, of = ("explicitDeny", BY_ORGANIZATION) if of_tag else ("allowed", IN_ORGANIZATION)
     return {"EvalDecision": says, **of} if of_instance(asked) else None
 
 
 def denied_by_own_tag(asked: Question) -> dict[str, Any] | None:
-    """Have a policy deny sessions to operators with a tag."""
+    """Deny sessions to operators with a tag by a policy."""
     says = "explicitDeny" if OWN_TAG in asked.told else "allowed"
     found = {"EvalDecision": says, "MissingContextValues": [OWN_TAG]}
     return found if of_instance(asked) else None
@@ -298,7 +298,7 @@ def of_document(asked: Question) -> bool:
 
 
 def checks_the_document(asked: Question) -> dict[str, Any] | None:
-    """Allow a session on the instance if the document is checked, which no policy allows."""
+    """Allow a session on the instance only if AWS checks the document, which no policy allows."""
     checked = asked.told.get(ACCESS_CHECK) == ["true"]
     denied = of_document(asked) or (of_instance(asked) and not checked)
     return {"EvalDecision": "implicitDeny"} if denied else None
@@ -319,7 +319,7 @@ def by_session_tag(asked: Question) -> bool:
 
 
 def allows_an_id(asked: Question) -> dict[str, Any] | None:
-    """Allow a session to the caller who has one id."""
+    """Allow a session only to the caller with a certain `aws:userid`."""
     found = asked.told.get("aws:userid", [])
     denied = asked.action == START and found != [nodes.OWN_ID]
     missing = [] if found else ["aws:userid"]
@@ -362,7 +362,7 @@ SSE: Final = "s3:x-amz-server-side-encryption"
 OWN_KEY: Final = f"{SSE}-customer-algorithm"
 WITH_KEY: Final = f"{SSE}-aws-kms-key-id"
 FOREIGN: Final = refusing(ENCRYPTION, if_=lambda asked: "ExpectedBucketOwner" in asked)
-"""The bucket is of another account, which S3 denies to whoever expects the own."""
+"""The bucket is in another account, so S3 denies calls that expect the node's account as owner."""
 NO_ACCOUNT_ROLE: Final = both(
     UNDER_ACCOUNT,
     refusing(

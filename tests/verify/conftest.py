@@ -1,4 +1,4 @@
-"""What all tests of the command have."""
+"""Fixtures and settings for all tests of the command."""
 
 import math
 import os
@@ -13,14 +13,14 @@ NOBODY: Final = {
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
-"""No account, whatever the machine is signed in to."""
+"""Environment variables without credentials, whatever account the machine is signed in to."""
 SIGNED_IN: Final = NOBODY | {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-"""An account that the tests serve."""
+"""Environment variables with credentials of an account that the tests serve."""
 
 
 @pytest.fixture(autouse=True)
 def no_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reaches one, whatever the machine is signed in to."""
+    """Keep each test from real accounts, whatever account the machine is signed in to."""
     for name in os.environ:
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)

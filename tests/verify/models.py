@@ -1,4 +1,4 @@
-"""What botocore's models say of the calls of AWS."""
+"""Checks calls against botocore's models of the AWS APIs."""
 
 import functools
 import json
@@ -28,7 +28,7 @@ def operation(service: str, name: str, separator: str = "_") -> OperationModel:
 
 
 def assert_taken(found: OperationModel, asked: dict[str, Any]) -> None:
-    """Botocore takes the parameters."""
+    """Assert that botocore accepts the parameters."""
     if found.input_shape is None:
         assert asked == {}
         return
@@ -38,6 +38,6 @@ def assert_taken(found: OperationModel, asked: dict[str, Any]) -> None:
 
 @functools.cache
 def assert_takes(call: str, asked: str) -> None:
-    """The call, as `service:operation`, takes the parameters, as JSON: asked once of each."""
+    """Assert, once for each call, that `service:operation` accepts the parameters in JSON."""
     service, _, name = call.partition(":")
     assert_taken(operation(service, name), json.loads(asked))

@@ -14,13 +14,13 @@ PUBLIC: Final = table(
 
 
 def routes(*found: dict[str, Any], **parts: object) -> Change:
-    """Have the main table with these routes."""
+    """Give the main route table these routes."""
     main = table("rtb-main", *found, Associations=MAIN, **parts)
     return having("ec2:describe_route_tables", {"RouteTables": [main, PUBLIC]})
 
 
 def replaced(*tables: int, block: str = "10.0.0.0/16") -> Change:
-    """Have some route tables lead to an appliance in place of their local routes."""
+    """Replace the local routes of some route tables by routes to an appliance."""
 
     def change(world: World) -> None:
         for number in tables:
@@ -45,24 +45,24 @@ def groups(*found: dict[str, Any]) -> Change:
 
 
 def closed(*found: dict[str, Any]) -> Change:
-    """Have no way out but these endpoints, whose group lets the instance in."""
+    """Leave no path but these endpoints, whose group allows inbound traffic from the instance."""
     return both(NO_ROUTE, endpoints(*found), groups(group("sg-web"), OPEN))
 
 
 def behind_policy(text: str) -> Change:
-    """Have an endpoint of ssm with this policy."""
+    """Add an endpoint of ssm with this policy."""
     made = endpoint("ssm", PolicyDocument=text)
     return both(endpoints(made), groups(group("sg-web"), OPEN))
 
 
 def admitted_by(found: dict[str, Any]) -> Change:
-    """Have an endpoint of ssm in this group. That of the instance lets itself in."""
+    """Add an endpoint of ssm with this group. The instance's own group allows itself inbound."""
     own = group("sg-web", IpPermissions=[{"IpProtocol": "-1", **FROM_WEB, **ALL_IPV6}])
     return both(endpoints(endpoint("ssm")), groups(own, found))
 
 
 def acls(*entries: dict[str, Any], of_nat: dict[str, Any] | None = None) -> Change:
-    """Have the private subnet in a network ACL with these entries before the others."""
+    """Give the private subnet a network ACL with these entries before the default ones."""
     own, public = ({"Associations": [{"SubnetId": f"subnet-{x}"}]} for x in ("private", "public"))
     of_public = acl("acl-public", *filter(None, [of_nat]))
     found = [acl("acl-1", *entries) | own, of_public | public]
@@ -79,7 +79,7 @@ def subnets(**parts: object) -> Change:
 
 
 def attribute(name: str) -> Change:
-    """Have an attribute of the VPC off."""
+    """Turn off an attribute of the VPC."""
 
     def change(world: World) -> None:
         (value,) = world.answers["ec2:describe_vpc_attribute"][name].values()
@@ -89,7 +89,7 @@ def attribute(name: str) -> Change:
 
 
 def dns(*servers: list[str]) -> Change:
-    """Have DHCP options with these DNS servers; the VPC has the first."""
+    """Add DHCP options with these DNS servers. The VPC uses the first options."""
     options = [nodes.dhcp_options(f"dopt-{number}", *of) for number, of in enumerate(servers, 1)]
     return having("ec2:describe_dhcp_options", {"DhcpOptions": options})
 
@@ -100,7 +100,7 @@ def vpc(**parts: object) -> Change:
 
 
 def blocked(mode: str) -> Change:
-    """Have VPC Block Public Access on for the subnet of the NAT gateway."""
+    """Turn on VPC Block Public Access for the subnet of the NAT gateway."""
     states = {"BlockPublicAccessStates": {"InternetGatewayBlockMode": mode}}
     return lambda w: w.answers["ec2:describe_subnets"]["Subnets"][1].update(states)
 
@@ -121,7 +121,7 @@ def admitting(peer: dict[str, Any], **ports: object) -> dict[str, Any]:
 
 
 def of_address(address: str) -> dict[str, Any]:
-    """The group of the endpoints, which lets this address in."""
+    """The group of the endpoints, which allows inbound traffic from this address."""
     return admitting({"IpRanges": [{"CidrIp": f"{address}/32"}]})
 
 
@@ -147,7 +147,7 @@ def policy(**parts: object) -> str:
 
 
 def dns_rules(*found: tuple[str, str], listed: bool = True) -> Change:
-    """Have rules of Route 53 Resolver by their types and domains, and one of another VPC."""
+    """Add rules of Route 53 Resolver with these types and domains, and one of another VPC."""
     ids = ["rslvr-autodefined-rr-internet-resolver", *(f"rslvr-{domain}" for _, domain in found)]
     rules = [{"Id": f"rslvr-{of}", "RuleType": kind, "DomainName": of} for kind, of in found]
     of_other = {"Id": "rslvr-other", "RuleType": "FORWARD", "DomainName": "."}
@@ -166,7 +166,7 @@ SSM_ZONE: Final = f"ssm.{nodes.REGION}.amazonaws.com."
 
 
 def zones(*found: dict[str, Any]) -> Change:
-    """Have private hosted zones."""
+    """Add private hosted zones."""
     return having("route53:list_hosted_zones_by_vpc", {"HostedZoneSummaries": [*found]})
 
 
@@ -175,7 +175,7 @@ UNKNOWN: Final = causes.perhaps(CHANNELS)
 
 
 def path(told: str, *does: Change) -> Cause:
-    """A network around a node that never registered, whose agent is in doubt if nothing else is."""
+    """A network around a node that never registered. `agent` is unknown if no check fails."""
     return never(told or "agent?", *does)
 
 
@@ -226,9 +226,9 @@ OUTSIDERS: Final = ALLOW | {"Effect": "Deny", "Condition": NOT_OURS}
 OF_ENDPOINTS: Final = {"OwningService": "vpce.amazonaws.com"}
 OWN_DNS: Final = dns(["10.0.0.53"])
 BY_VPC: Final = groups(group("sg-web", IpPermissionsEgress=OF_VPC["IpPermissions"]), OPEN)
-"""Lets the instance send to the VPC alone."""
+"""Allows outbound traffic of the instance only to the VPC."""
 SHUT: Final = groups(group("sg-web"), group("sg-endpoints"))
-"""Lets nobody in to the endpoints."""
+"""Allows no inbound traffic to the endpoints."""
 UNNAMED: Final = [one | {"PrivateDnsEnabled": False} for one in BOTH_ENDPOINTS]
 OF_TWO: Final = (["AmazonProvidedDNS"], ["10.0.0.53"])
 
@@ -391,7 +391,7 @@ ROUTES: Final = {
 
 
 def shared_group(asked: dict[str, Any], _: str) -> dict[str, Any]:
-    """A group of another account, which EC2 does not list, and describes if it is asked for."""
+    """A group of another account, which EC2 describes only if the call names it."""
     by_id = asked["Filters"][0]["Name"] == "group-id"
     return {"SecurityGroups": [group("sg-web")] if by_id else []}
 

@@ -1,6 +1,6 @@
 """The one account of AWS that the tests of the command have: in memory, with one node.
 
-A test changes what it is about, as AWS describes it. `accounts.py` puts many nodes into it,
+A test changes the resources that it is about, as AWS describes them. `accounts.py` adds many nodes,
 `served.py` puts it behind the protocols of AWS, and `tests/deploy/account.py` makes it on moto and
 MiniStack.
 """
@@ -49,7 +49,7 @@ CHANNELS: Final = tuple(
 ROOT: Final = f"arn:aws:iam::{ACCOUNT}:root"
 _OF_WEB: Final = [{"GroupId": "sg-web"}]
 _OF_ACTION: Final = "OrganizationsDecisionDetail"
-"""What IAM says of an action as a whole, and of no resource in particular."""
+"""The field in which IAM answers about an action as a whole, and not about one resource."""
 _EMPTY: Final = {
     "ec2:describe_iam_instance_profile_associations": "IamInstanceProfileAssociations",
     "ec2:describe_images": "Images", "iam:list_attached_role_policies": "AttachedPolicies",
@@ -59,13 +59,13 @@ _EMPTY: Final = {
     "route53resolver:list_resolver_rule_associations": "ResolverRuleAssociations",
     "route53resolver:list_resolver_rules": "ResolverRules",
 }  # fmt: skip
-"""The calls that list nothing, and how each names its list."""
+"""The calls that return an empty list, each with the name of the list."""
 _DENIALS: Final = {"ec2": "UnauthorizedOperation", "iam": "AccessDenied", "s3": "AccessDenied"}
 _NOT_SPECIFIC: Final = (_OF_ACTION, "EvalDecision")
 
 
 class Question(NamedTuple):
-    """What IAM's simulator is asked about."""
+    """A question to IAM's simulator."""
 
     who: str
     action: str
@@ -76,7 +76,7 @@ class Question(NamedTuple):
 
 If = Callable[[dict[str, Any]], bool]
 Decides = Callable[[Question], dict[str, Any] | None]
-"""What IAM says of a question; None: what it says else."""
+"""Returns fields of IAM's answer to a question; None for the usual answer."""
 RECORD: Final = {
     "InstanceId": NODE, "PingStatus": "Online", "LastPingDateTime": "2026-01-01 00:00:00+00:00",
     "AgentVersion": "3.3.3270.0", "PlatformType": "Linux",
@@ -84,10 +84,10 @@ RECORD: Final = {
 
 
 class World:
-    """What AWS answers, by `service:operation`; and what it was asked."""
+    """The answers of AWS, by `service:operation`, and the calls that were made."""
 
     def __init__(self, *does: Callable[["World"], object]) -> None:
-        """Take what is changed in an account in which all is well."""
+        """Make an account in which sessions open, and apply changes to it."""
         self.calls: list[str] = []
         self.asked: list[dict[str, Any]] = []
         self.questions: list[Question] = []
@@ -96,12 +96,12 @@ class World:
         self.missing: list[str] = []
         """Condition keys of denied actions whose values IAM was not told."""
         self.decides: Decides = lambda _: None
-        """What IAM says instead of what `denies` and `missing` have; None: nothing else."""
+        """IAM's answer instead of the one by `denies` and `missing`; None for the usual answer."""
         self.one_by_one = False
         """Whether the simulator refuses more than one resource in a request."""
         self.partition = "aws"
         self.bucket_region: str | None = None
-        """What S3 says where a bucket is in another region."""
+        """The region that S3 names if the bucket is in another region."""
         self.instance: dict[str, Any] = {
             "InstanceId": NODE, "State": {"Name": "running"},
             "IamInstanceProfile": {
@@ -117,7 +117,7 @@ class World:
         """The records of nodes outside of EC2."""
         self.trust: Any = {"Statement": [trusting("ec2.amazonaws.com")]}
         self.of_role: dict[str, Any] = {}
-        """What IAM says of the role besides its ARN and its trust policy."""
+        """What else IAM says about the role, besides its ARN and its trust policy."""
         self.of_profile: dict[str, Any] = {}
         self.document: Any = None
         self.answers: dict[str, Any] = {
@@ -149,9 +149,9 @@ class World:
         self.answers[name] = answer
 
     def refuses(self, operation: str, code: str = "", if_: If | None = None) -> None:
-        """Have a call fail, named as AWS names it: `ssm:GetDocument`. By default, it is denied.
+        """Make a call fail, such as `ssm:GetDocument`. By default, the call is denied.
 
-        It may fail by what it is asked.
+        With `if_`, the call fails only for some parameters.
         """
         service, _, name = operation.partition(":")
         call = f"{service}:{xform_name(name)}"
@@ -166,7 +166,7 @@ class World:
         self.has(call, some if if_ else error)
 
     def uses(self, **inputs: object) -> None:
-        """Have a Session document with these inputs."""
+        """Add a Session document with these inputs."""
         self.document = {"schemaVersion": "1.0", "sessionType": "Standard_Stream"}
         self.document["inputs"] = EVERYTHING | inputs
 
@@ -266,7 +266,7 @@ class World:
         return {"EvaluationResults": results}
 
     def _decided(self, asked: Question) -> dict[str, Any]:
-        """What IAM says; nothing if it gives no answer."""
+        """Return IAM's answer; empty if IAM gives none."""
         found = self.decides(asked)
         if found is None:
             denied = {asked.action, f"{asked.who} {asked.action}"} & self.denies
@@ -276,7 +276,7 @@ class World:
 
 
 def _results(action: str, found: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """IAM's answer on an action, with what it says of each resource if it says it of several."""
+    """IAM's answer about an action, with one for each resource if there are several."""
     first = next(iter(found.values()), None)
     if first is None:
         return
@@ -289,7 +289,7 @@ def _results(action: str, found: dict[str, dict[str, Any]]) -> Iterator[dict[str
     } for arn, one in found.items()]  # fmt: skip
     organizations = [one[_OF_ACTION] for one in found.values() if _OF_ACTION in one]
     of_action = {_OF_ACTION: organizations[-1]} if organizations else {}
-    decision = {"EvalDecision": "implicitDeny"}  # which is that of no resource
+    decision = {"EvalDecision": "implicitDeny"}  # it is not the answer about any resource
     yield {"EvalActionName": action, **decision, "ResourceSpecificResults": specific, **of_action}
 
 
@@ -326,7 +326,7 @@ def both(*does: Callable[[World], object]) -> Callable[[World], object]:
 
 
 def nothing(_: World) -> None:
-    """Leave it as it is."""
+    """Change nothing."""
 
 
 def without_a_route(world: World) -> None:

@@ -23,7 +23,7 @@ from .nodes import REGION, World, session_in
 
 
 class Run(NamedTuple):
-    """What a run of the command came to."""
+    """The result of a run of the command."""
 
     status: object
     out: str
@@ -35,7 +35,7 @@ class Run(NamedTuple):
 
     @property
     def words(self) -> str:
-        """The table's text, without its lines and how they were broken."""
+        """The text of the table, without borders and line breaks."""
         return " ".join(re.sub(r"[^\w\s\"'.,:;/=()*-]", " ", self.out).split())
 
     def checks(self, verdict: str) -> set[str]:
@@ -43,7 +43,7 @@ class Run(NamedTuple):
         return {one["check"] for one in self.json["checks"] if one["verdict"] == verdict}
 
     def check(self, name: str) -> dict[str, Any]:
-        """What is said of a check."""
+        """The entry of a check."""
         (found,) = (one for one in self.json["checks"] if one["check"] == name)
         return found  # type: ignore[no-any-return]
 
@@ -53,12 +53,12 @@ class Run(NamedTuple):
         return {one["id"]: (one["verdict"], *one["causes"]) for one in self.json["instances"]}
 
     def one(self, node: str) -> dict[str, Any]:
-        """What an audit says of a node."""
+        """The entry of a node in the result of an audit."""
         (found,) = (one for one in self.json["instances"] if one["id"] == node)
         return found  # type: ignore[no-any-return]
 
     def error(self, region: str = REGION) -> str:
-        """What an audit could not ask of a region."""
+        """What an audit could not ask in a region."""
         (found,) = (one for one in self.json["regions"] if one["region"] == region)
         return found["error"] or ""
 
@@ -85,7 +85,7 @@ def run(world: World, *arguments: str, region: str | None = REGION) -> Run:
 
 
 def over_http(environment: Mapping[str, str], *arguments: str) -> Run:
-    """Run the command on what the environment leads to."""
+    """Run the command against the endpoints that the environment names."""
     out, err = StringIO(), StringIO()
     with patch.dict(os.environ, environment), redirect_stdout(out), redirect_stderr(err):
         try:
@@ -96,7 +96,7 @@ def over_http(environment: Mapping[str, str], *arguments: str) -> Run:
 
 
 def python_call(arguments: str) -> ast.Call:
-    """The arguments of a call, which a fix has."""
+    """Parse the arguments of a call in a fix."""
     found = ast.parse(f"call({arguments})", mode="eval").body
     assert isinstance(found, ast.Call)
     return found

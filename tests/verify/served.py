@@ -24,7 +24,7 @@ _KINDS: Final = {"ec2": "text/xml", "iam": "text/xml", "sts": "text/xml"}
 
 
 class Limit(NamedTuple):
-    """A token bucket: how many calls it takes at once, and how many more each second."""
+    """A token bucket: how many calls it accepts at once, and how many more each second."""
 
     burst: float
     rate: float
@@ -111,7 +111,7 @@ def _model(service: str) -> Any:  # noqa: ANN401 # moto's
 
 
 def _quoted(found: Any) -> Any:  # noqa: ANN401
-    """The answer, with each policy as IAM has it: JSON in the encoding of a URL."""
+    """The answer, with each policy as IAM returns it: as URL-encoded JSON."""
     if isinstance(found, dict):
         return {
             key: quote(json.dumps(value)) if key.endswith("PolicyDocument") else _quoted(value)
