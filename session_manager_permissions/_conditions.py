@@ -57,14 +57,14 @@ class RequestContext(NamedTuple):
 
 NO_CONTEXT: Final = RequestContext({})
 """The context of calls of which nothing is known."""
-_OF_SERVICES: Final = frozenset(
+_SERVICE_KEYS: Final = frozenset(
     {
         *("aws:calledvia", "aws:calledviafirst", "aws:calledvialast", "kms:grantisforawsresource"),
         *("aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths"),
     }
 )
 """The keys, in lower case, that no call of a user or a role has, and no call of S3 for it."""
-_NOT_OF_OWN_CALLS: Final = _OF_SERVICES | {"kms:viaservice"}
+_NOT_OF_OWN_CALLS: Final = _SERVICE_KEYS | {"kms:viaservice"}
 """The keys, in lower case, that no direct call of a user or a role has."""
 _CONTEXTS: Final = (
     *("aws:dynamodb:", "aws:ebs:", "aws:identitystore:", "aws:lambda:", "aws:logs:", "aws:rds:"),
@@ -77,7 +77,7 @@ The encryption contexts among them belong to services that use keys for other da
 """
 _OWN_KEYS: Final = frozenset({f"{ENCRYPTION_KEY}-customer-algorithm"})
 """The header of an upload with a customer-provided key, which the agent never sends."""
-NOT_OF_AGENT: Final = _OF_SERVICES | {
+NOT_OF_AGENT: Final = _SERVICE_KEYS | {
     *("aws:federatedprovider", "aws:multifactorauthage", "aws:principalservicename"),
     *("aws:sourceidentity", "aws:username"),
 }
@@ -112,8 +112,8 @@ _EXACT: Final[dict[str, Callable[[str, str], bool]]] = {
     "stringequals": lambda asked, has: asked == has,
     "stringequalsignorecase": lambda asked, has: asked.lower() == has.lower(),
 }
-_OF_ARNS: Final = ("arnequals", "arnlike")
-_BY_PATTERN: Final = (*_OF_ARNS, "stringlike")
+_ON_ARNS: Final = ("arnequals", "arnlike")
+_BY_PATTERN: Final = (*_ON_ARNS, "stringlike")
 _JUDGED: Final = (*_EXACT, *_BY_PATTERN)
 """The operators that are judged, in lower case, as IAM ignores their case.
 
@@ -199,7 +199,7 @@ def _compared(operator: str, asked: str, has: str | None) -> bool | None:
     if operator in _BY_PATTERN:
         pattern = "".join(UNKNOWN if ord(one) >= MARKS else one for one in asked)
         found = matches(pattern, has)
-        return None if found and operator in _OF_ARNS and not _fits_arn(pattern, has) else found
+        return None if found and operator in _ON_ARNS and not _fits_arn(pattern, has) else found
     return None if _is_open(asked) else _EXACT[operator](asked, has)
 
 

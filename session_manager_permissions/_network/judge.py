@@ -167,10 +167,10 @@ def _by_route(place: Place, service: Service) -> Path:
     if shut:
         path = _explained(place, shut, service)
     if not shut or shut.acls:  # without a route the security groups do not matter
-        path = through(path, _released(place, service))
+        path = through(path, _groups_allow_public(place, service))
     for endpoint in vpc.endpoints(service):
         if endpoint.gateway:
-            released, by_policy = _released(place, service), _by_policy(place, endpoint)
+            released, by_policy = _groups_allow_public(place, service), _by_policy(place, endpoint)
             by_gateway = through(released, by_policy, acl_to(place, place.subnet))
             path = either(in_table(place, endpoint), by_gateway, path)
     if path.problems and (others := [*elsewhere(place, place.subnet)]):
@@ -197,7 +197,7 @@ def _explained(place: Place, problem: Problem, service: Service) -> Path:
     return Path((problem._replace(why=why),))
 
 
-def _released(place: Place, service: Service) -> Path:
+def _groups_allow_public(place: Place, service: Service) -> Path:
     """Whether the compute's security groups allow TCP 443 to the service's public addresses."""
     named = service.name if service == S3 else ""
     return let_out(place, "public addresses", End((PUBLIC,), service=named))
@@ -227,13 +227,13 @@ def _by_endpoint(place: Place, endpoint: Endpoint) -> Path:
         _by_policy(place, endpoint),
         *(unknown(one.decides) for one in doubts((endpoint.ipv4,))),
         OPEN if anywhere else unknown(unknown_subnets.decides),
-        *_in_any([acls_between(place, own, one) for one in subnets if one]),
+        *_any_subnet([acls_between(place, own, one) for one in subnets if one]),
         *(bypassed(place, own, one) for one in ranges),
         *(bypassed(place, one, own.range) for one in subnets if one),
     )
 
 
-def _in_any(paths: list[Path]) -> list[Path]:
+def _any_subnet(paths: list[Path]) -> list[Path]:
     """The paths to the subnets of an endpoint: if not all are closed, one of them may be enough."""
     if all(path.problems for path in paths):
         return paths

@@ -122,9 +122,7 @@ class _Checking:
             behind, of_role = self._judge_profile(profile)
             if behind or of_role:
                 by_profile[profile] = of_role
-                apart = self._findings_on_sessions(
-                    profile, of_role
-                )  # with a finding for each cause
+                apart = self._on_sessions(profile, of_role)  # with a finding for each cause
                 places = {one.place for one in apart}
                 by_roles[behind] += [one for one in of_role if one.place not in places]
                 of_sessions += apart
@@ -274,7 +272,7 @@ class _Checking:
                 of_policy = partial(rules.advice.of_policy, self._decisions.policies, policy)
                 yield from self._worlds.in_any(of_policy)
 
-    def _findings_on_sessions(self, profile: Resource, of_role: list[Finding]) -> list[Finding]:
+    def _on_sessions(self, profile: Resource, of_role: list[Finding]) -> list[Finding]:
         """Find why sessions on the instances of a profile fail, although they can be reached.
 
         Args:

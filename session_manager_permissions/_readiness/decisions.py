@@ -52,12 +52,12 @@ class Decisions:
 
     def abilities(self, role: Role, without: _Policies = _NONE) -> dict[str, Ability]:
         """Decide about each action that an instance needs, leaving out the policies `without`."""
-        return self._once((role, without), lambda: self._decided(role, EACH_SESSION, without))
+        return self._once((role, without), lambda: self._decide(role, EACH_SESSION, without))
 
     def ability(self, role: Role, asked: Asked) -> Ability:
         """Decide about an action that only some sessions need."""
         (action,) = asked.actions
-        return self._once((role, asked), lambda: self._decided(role, asked)[action])
+        return self._once((role, asked), lambda: self._decide(role, asked)[action])
 
     def may_deny(self, role: Role, asked: Asked) -> bool:
         """Tell whether a policy of a role may deny an action that another policy allows."""
@@ -71,7 +71,7 @@ class Decisions:
         others = self._once((role, "others", asked), lambda: [*self._from_outside(role, asked)])
         return [*others, *self.readable(role, asked, without)]
 
-    def _decided(self, role: Role, asked: Asked, without: _Policies = _NONE) -> dict[str, Ability]:
+    def _decide(self, role: Role, asked: Asked, without: _Policies = _NONE) -> dict[str, Ability]:
         statements = self._statements_of(role, asked, without)
         boundary = self._boundary(role, asked)
         found = {}

@@ -64,11 +64,11 @@ def judged(worlds: Worlds, judge: Callable[[], list[Told]]) -> Judgement:
         return Judgement([], [*dict.fromkeys((*decides, *too_many))])
     if all(map(_findings_in, told)) and any(callable(one) for each in told for one in each):
         # Each world has something wrong, also one that is not looked at again.
-        results, _ = worlds.each(lambda: _found(judge()))
+        results, _ = worlds.each(lambda: _with_slow_findings(judge()))
     return _judgement(results)
 
 
-def _found(told: list[Told]) -> list[Told]:
+def _with_slow_findings(told: list[Told]) -> list[Told]:
     """Make the findings that take long to make."""
     return [one for each in told for one in (each() if callable(each) else (each,))]
 

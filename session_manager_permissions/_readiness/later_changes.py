@@ -61,9 +61,7 @@ _ATTACHES: Final = re.compile(
 With `IsPolicyAttachAllowed`, Quick Setup attaches policies to the roles of instances.
 """
 
-_NAMES_HOST_MANAGEMENT: Final = re.compile(
-    "(?i)AWS::SSMQuickSetup::|(default|ssm)[-_]?host[-_]?management|dhmc"
-)
+_DHMC: Final = re.compile("(?i)AWS::SSMQuickSetup::|(default|ssm)[-_]?host[-_]?management|dhmc")
 """Other names for Default Host Management in code, or in what deploys a stack that is not read."""
 
 _ANYWHERE: Final = (_QUICK_SETUP, *NEVER_READ)
@@ -85,7 +83,7 @@ class LaterChanges:
         """The resources that may turn on Default Host Management, by their type or content."""
         of_code = [*self._parts.of_types(_CODE), *self._parts.custom, *self._parts.unread_stacks]
         texts = [f"{one.type} {one.logical_id} {quoted(one.written)}" for one in of_code]
-        by_name = compress(of_code, map(_NAMES_HOST_MANAGEMENT.search, texts))
+        by_name = compress(of_code, map(_DHMC.search, texts))
         return [*self._parts.of_types(_TURN_ON), *by_name, *self._parts.naming(_SETTING)]
 
     def host_management(self, resource: Resource) -> str:
@@ -95,9 +93,7 @@ class LaterChanges:
 
     def gives_profile(self, resource: Resource) -> str:
         """Name what may give credentials to instances that have no profile; empty if nothing."""
-        found = self.host_management(resource) or _first(
-            self._giving_profiles, resource, _GIVES_PROFILE
-        )
+        found = self.host_management(resource) or _first(self._givers, resource, _GIVES_PROFILE)
         return found or self.by_runbook(resource) or self._by_role(resource)
 
     def stands_in(self, role: Role, profile: Resource, where: Resource, *, registers: bool) -> str:
@@ -124,7 +120,7 @@ class LaterChanges:
         return (UNKNOWN in id_ or id_.endswith(_SETTING)) and value != "$None"
 
     @cached_property
-    def _giving_profiles(self) -> list[Resource]:
+    def _givers(self) -> list[Resource]:
         """The code that gives instances a profile, and the stacks that may have any resource.
 
         The templates of these stacks are never read.

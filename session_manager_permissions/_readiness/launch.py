@@ -42,7 +42,7 @@ _GROUPS: Final = ("SecurityGroupIds", "SecurityGroups", "GroupSet", "Groups")
 """The properties of an instance, and of a network interface, that name security groups."""
 _REPLACED_WHOLE: Final = ("MetadataOptions", "NetworkInterfaces")
 """The properties that may replace those of a launch template as a whole, as AWS does not say."""
-_OF_FLEET: Final = "LaunchTemplateSpecificationUserData"
+_FLEET_USER_DATA: Final = "LaunchTemplateSpecificationUserData"
 """The user data of an EC2 fleet, which replaces that of its launch template."""
 _INDEXES: Final = ("DeviceIndex", "NetworkCardIndex")
 _ATTACHMENT: Final = PartOf("AWS::EC2::NetworkInterfaceAttachment", "InstanceId", _INSTANCE)
@@ -111,8 +111,8 @@ class LaunchReader:
         if found is None:
             return self.unknown(resource, decider(written, "launch template"))
         launch = self.read(found, found.properties.get("LaunchTemplateData"))
-        if _OF_FLEET in spec:
-            its = self.read(resource, {"UserData": spec[_OF_FLEET]})
+        if _FLEET_USER_DATA in spec:
+            its = self.read(resource, {"UserData": spec[_FLEET_USER_DATA]})
             launch = launch._replace(scripts=its.scripts, user_data=its.user_data)
         given = spec.get("Version")
         version = resource.template.value(given)

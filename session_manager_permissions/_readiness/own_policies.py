@@ -55,10 +55,10 @@ class OwnPolicies:
         """
         if ability.decision.answer is Answer.EXPLICIT_DENY:
             return Answer.EXPLICIT_DENY
-        answer = self._with_its_own(resource, role, asked, ability)
+        answer = self._answer_with_own_policy(resource, role, asked, ability)
         return answer if self._parts.changed(resource) is None else min(answer, Answer.UNKNOWN)
 
-    def _with_its_own(
+    def _answer_with_own_policy(
         self, resource: Resource, role: Role, asked: Asked, ability: Ability
     ) -> Answer:
         (action,) = asked.actions

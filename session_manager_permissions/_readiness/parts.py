@@ -122,13 +122,13 @@ class Parts:
         """
         for macro in resource.template.transforms:
             return Unknown(f"the macro {functions.quoted(macro)}")
-        return self._given_to(resource, *self._given)
+        return self._changed_by(resource, *self._given)
 
-    def given_away(self, resource: Resource) -> Unknown | None:
+    def named_by_unread_stack(self, resource: Resource) -> Unknown | None:
         """The stack that refers to a resource, and whose template is not here."""
-        return self._given_to(resource, _UNREAD)
+        return self._changed_by(resource, _UNREAD)
 
-    def _given_to(self, resource: Resource, *kinds: str) -> Unknown | None:
+    def _changed_by(self, resource: Resource, *kinds: str) -> Unknown | None:
         for kind in kinds:
             for one in self._given[kind].get(resource, ()):
                 if one.exists:
@@ -204,7 +204,7 @@ class Parts:
 
     def behind(self, resource: Resource, value: object) -> Resource | str | None:
         """The resource or the text behind a value of a resource; None where it is not known."""
-        return _known(resource.template.value(value))
+        return _resource_or_text(resource.template.value(value))
 
     def in_each_world(self, resource: Resource, written: object) -> Iterator[Resource | str]:
         """Yield what the entries of a list refer to, if it is known and the same in every world.
@@ -213,7 +213,7 @@ class Parts:
         """
         several = (resource.template.entries(one) or one for one in functions.listed(written))
         for entry in functions.listed([*several]):
-            match [*map(_known, self.assembly.possible(resource.template, entry))]:
+            match [*map(_resource_or_text, self.assembly.possible(resource.template, entry))]:
                 case [Resource() | str() as known]:
                     yield known
 
@@ -271,7 +271,7 @@ def is_vpc(part: object) -> TypeGuard[Resource]:
     return isinstance(part, Resource) and part.type in VPC.types
 
 
-def _known(value: Value) -> Resource | str | None:
+def _resource_or_text(value: Value) -> Resource | str | None:
     match [one for one in value if not (isinstance(one, str) and one.isspace())]:
         case [ReturnValue(resource, _)]:
             return resource

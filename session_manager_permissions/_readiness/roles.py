@@ -43,7 +43,7 @@ ROLE_IN: Final = {"AWS::IAM::InstanceProfile": "Roles", "AWS::EKS::Nodegroup": "
 """The types that hold a role for instances, and the property that names the role."""
 
 _MANAGED: Final = "AWS::IAM::ManagedPolicy"
-_AWS_MANAGED: Final = ":iam::aws:policy/"
+_BY_AWS: Final = ":iam::aws:policy/"
 """A part of the ARN of every AWS managed policy."""
 
 
@@ -218,7 +218,7 @@ class Roles:
         for entry in functions.candidates(resource.properties, "ManagedPolicyArns"):
             arn = functions.text(functions.as_written(entry.value))
             template = resource.template
-            values = [] if _AWS_MANAGED in arn else self.assembly.possible(template, entry.value)
+            values = [] if _BY_AWS in arn else self.assembly.possible(template, entry.value)
             match values:
                 case [(ReturnValue(found, _),)] if found in self._managed:
                     role.managed.append(Attachment(self._managed[found], entry))
@@ -299,7 +299,7 @@ class Roles:
             for one in (*role.inline, *role.managed)
             if matters(one.policy) and self.has(role, one)
         ]
-        by_arn = (one for one, arn in role.others if _AWS_MANAGED not in arn and one.is_there)
+        by_arn = (one for one, arn in role.others if _BY_AWS not in arn and one.is_there)
         named = (self.managed_behind(role.resource, one.value) for one in by_arn)
         return [*found, *(one for one in named if isinstance(one, Policy) and matters(one))]
 
@@ -333,9 +333,7 @@ class Roles:
         match found:
             case (ReturnValue(policy, _),):
                 return self._managed.get(policy, "")
-        of_aws = re.fullmatch(
-            rf"arn:([^:]*){_AWS_MANAGED}([^,{functions.UNKNOWN}]+)", _known(found)
-        )
+        of_aws = re.fullmatch(rf"arn:([^:]*){_BY_AWS}([^,{functions.UNKNOWN}]+)", _known(found))
         partition = resource.template.stack.partition
         if of_aws and of_aws[1] in {functions.UNKNOWN, partition.name if partition else of_aws[1]}:
             return of_aws[2]
@@ -367,7 +365,7 @@ def _known(value: Value) -> str:
 
 def _is_unrelated_of_aws(arn: str, about: tuple[str, ...]) -> bool:
     """Tell whether an ARN is that of a policy of AWS that is certainly not about some actions."""
-    _, of_aws, name = arn.partition(_AWS_MANAGED)
+    _, of_aws, name = arn.partition(_BY_AWS)
     return bool(of_aws) and not aws_managed(name, about)
 
 

@@ -147,9 +147,9 @@ class Sessions:
 
         A default document that may be in another region comes last, and its inputs are not known.
         """
-        return self._parts.worlds.once(("documents", stack), lambda: [*self._found(stack)])
+        return self._parts.worlds.once(("documents", stack), lambda: [*self._find_in_region(stack)])
 
-    def _found(self, stack: Stack) -> Iterator[Document]:
+    def _find_in_region(self, stack: Stack) -> Iterator[Document]:
         def distance(one: Resource) -> tuple[bool, ...]:
             there = one.template.stack
             return (

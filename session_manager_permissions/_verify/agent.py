@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .preferences import Preferences
 
-_FIRST_WITH_SESSIONS: Final = "2.3.68.0"
+_FIRST_SESSIONS: Final = "2.3.68.0"
 _BY_SESSION_TYPE: Final = {
     "InteractiveCommands": ("a session of InteractiveCommands", "2.3.668.0"),
     "NonInteractiveCommands": ("a session of NonInteractiveCommands", "3.0.1124.0"),
@@ -34,7 +34,7 @@ _BY_SESSION_TYPE: Final = {
 
 Each has its name in messages, and the first version of the agent that runs it.
 """
-_FIRST_WITH_REMOTE_PORTS: Final = "3.1.1374.0"
+_REMOTE_PORTS: Final = "3.1.1374.0"
 _UPDATE: Final = "AWS-UpdateSSMAgent"
 """The document of AWS that updates the agent."""
 _INSTALL: Final = f"{USER_GUIDE}ssm-agent.html"
@@ -64,10 +64,7 @@ def agent_version(node: Node, preferences: Preferences) -> Outcome:
             is_port = preferences.document.session_type == PORT
             return agent.failed(why, fix=_update(node), is_seen=is_port)
     # The version that supports all documents, and the version that can connect.
-    for error, least in (
-        (preferences.error, _FIRST_WITH_REMOTE_PORTS),
-        (node.connection, _FIRST_WITH_SESSIONS),
-    ):
+    for error, least in ((preferences.error, _REMOTE_PORTS), (node.connection, _FIRST_SESSIONS)):
         if isinstance(error, CannotAsk) and not at_least(version, least):
             return AGENT.of(node.id).unasked(error)
     return agent.passed(f"the agent has version {version}, which supports the document")
@@ -77,11 +74,11 @@ def _needed_features(node: Node, preferences: Preferences) -> Iterator[tuple[str
     """Yield each feature that sessions need from the agent, with the first version that has it."""
     document = preferences.document
     if node.connection == "notconnected":  # a connected agent is new enough
-        yield "Session Manager", _FIRST_WITH_SESSIONS
+        yield "Session Manager", _FIRST_SESSIONS
         if (node.instance or {}).get("MetadataOptions", {}).get("HttpTokens") == "required":
             yield "an instance that requires IMDSv2", "2.3.772.0"  # the first with an SDK for it
     if document.to_other_hosts:
-        yield "forwarding the port of another host", _FIRST_WITH_REMOTE_PORTS
+        yield "forwarding the port of another host", _REMOTE_PORTS
     if document.session_type in _BY_SESSION_TYPE:
         yield _BY_SESSION_TYPE[document.session_type]
     if document.key:

@@ -157,7 +157,7 @@ class Outcome:
         return replace(
             self,
             verdict="fail",
-            why=(*why, *_seen(seen)),
+            why=(*why, *_users_see_line(seen)),
             fix=_lines(fix),
             errors=(*errors,),
             is_seen=seen is not None,
@@ -182,7 +182,7 @@ class Outcome:
         whys = (*verdict.why, *verdict.notes)
         fix, errors = (*verdict.fix,), verdict.unread
         if verdict.is_open:
-            told = _seen((users_see or self.check.users_see) if seen else None)
+            told = _users_see_line((users_see or self.check.users_see) if seen else None)
             return of.unknown(*whys, *told, fix=fix, errors=errors)
         return of.failed(*whys, fix=fix, is_seen=seen, users_see=users_see, errors=errors)
 
@@ -239,7 +239,7 @@ def _lines(fix: str | tuple[str, ...]) -> tuple[str, ...]:
     return fix if isinstance(fix, tuple) else (fix,) if fix else ()
 
 
-def _seen(users_see: str | None) -> tuple[str, ...]:
+def _users_see_line(users_see: str | None) -> tuple[str, ...]:
     """Return the line with what users see."""
     return (f'Users see: "{users_see}"',) if users_see else ()
 
@@ -513,7 +513,7 @@ Without `kms:ListGrants`, a check that fails still fails, and says that a grant 
 All actions only read. Sources: the service authorization reference, and the API reference of each
 call.
 """
-_OF_VERIFY: Final = frozenset(
+_VERIFY_ALONE: Final = frozenset(
     {"iam:GetUser", "ssm:ListTagsForResource"} | {*AGENT.asks} - {*REGISTERED.asks}
 )
 """The actions that only `verify` needs: for operators, and for nodes that are not connected."""
@@ -526,7 +526,7 @@ def policy_for_credentials() -> dict[str, Any]:
 
 def policy_for_audit() -> dict[str, Any]:
     """Return the policy that `audit --print-permissions` prints, with all that `audit` calls."""
-    return _policy("SessionManagerAudit", {*PERMISSIONS, "ec2:DescribeRegions"} - _OF_VERIFY)
+    return _policy("SessionManagerAudit", {*PERMISSIONS, "ec2:DescribeRegions"} - _VERIFY_ALONE)
 
 
 def _policy(sid: str, actions: set[str]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from .operators import operator_fault
 from .options import add_flag, add_option
 from .policy import DESCRIPTION, add_arguments, inline_policy
 from .report import node_as_json, print_diagnosis
-from .role import of_role, print_role, role_as_json
+from .role import print_role, role_answer, role_as_json
 from .session import Session, Waiting, aws_session
 from .text import INTERRUPTED, PROGRAM, line_of, say
 from .waiting import wait_until_ready
@@ -186,7 +186,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         if arguments.instance_id is None:
             with (waiting := Waiting()).said(say):
                 session = aws_session(arguments.profile, arguments.region, waiting)
-                asked = of_role(arguments, session)
+                asked = role_answer(arguments, session)
             found, show = asked, partial(print_role, asked)
         else:
             diagnosis = _diagnosed(arguments)

@@ -44,7 +44,7 @@ _KINDS_OF_ENDPOINTS: Final = (
 _DESTINATION: Final = "DestinationCidrBlock"
 _LATTICE: Final = "VpcLattice"
 """The target of the routes to VPC Lattice, which lead to no other service."""
-_OF_EACH_VPC: Final = "rslvr-autodefined-rr-internet-resolver"
+_DEFAULT_RESOLVER_RULE: Final = "rslvr-autodefined-rr-internet-resolver"
 """The default rule, by which Amazon's DNS resolver answers."""
 _OWNER_OF_ENDPOINTS: Final = "vpce.amazonaws.com"
 """Owns the private hosted zones that endpoints with private DNS make."""
@@ -130,14 +130,12 @@ class LiveVpc:
         own = instance["SubnetId"]
         address = self._address(instance, self.network.subnets.get(own))
         interfaces = instance.get("NetworkInterfaces", [])  # EFA-only ones have no IP address
-        path_keys = {
-            _path_key(one, address) for one in interfaces if one.get("InterfaceType") != "efa-only"
-        }
+        keys = {_path(one, address) for one in interfaces if one.get("InterfaceType") != "efa-only"}
         return model.Placement(
             own,
             groups_of(instance),
             _public_address(instance),
-            changed_by=model.OTHER_INTERFACE if len(path_keys) > 1 else "",
+            changed_by=model.OTHER_INTERFACE if len(keys) > 1 else "",
             address=address,
         )
 
@@ -317,7 +315,7 @@ class LiveVpc:
         call = "route53resolver:ListResolverRuleAssociations"
         of_vpc = [{"Name": "VPCId", "Values": [self.id]}]
         used = self._listed(call, "ResolverRuleAssociations", Filters=of_vpc)
-        ids = {one["ResolverRuleId"] for one in used or ()} - {_OF_EACH_VPC}
+        ids = {one["ResolverRuleId"] for one in used or ()} - {_DEFAULT_RESOLVER_RULE}
         rules = self._listed("route53resolver:ListResolverRules", "ResolverRules") if ids else []
         found = [one for one in rules or () if one["Id"] in ids]
         if used is None or len(found) < len(ids):
@@ -598,7 +596,7 @@ def _primary(instance: _Described) -> _Described:
     return {}
 
 
-def _path_key(interface: _Described, address: IPv4Network | None) -> str:
+def _path(interface: _Described, address: IPv4Network | None) -> str:
     """Return a text that is equal for network interfaces whose paths are the same.
 
     It is equal for all interfaces that Amazon EKS attaches to a node for its Pods.

@@ -62,7 +62,7 @@ _CLOCK: Final = re.compile(
 """Matches AWS's error about the time of a request, with the time of the request and AWS's."""
 _NO_ROLE: Final = "EC2RoleRequestError"
 """The error that the agent logs if the instance metadata service gives it no role credentials."""
-_OF_AGENT: Final = re.compile(r"\b(amazon-ssm-agent|ssm-agent-worker|AmazonSSMAgent)\b")
+_AGENT_PROCESS: Final = re.compile(r"\b(amazon-ssm-agent|ssm-agent-worker|AmazonSSMAgent)\b")
 """The names of the agent's processes, with which its lines in the console output begin."""
 
 
@@ -133,7 +133,7 @@ def _sources(node: Node, identity: Identity, *, all_pass: bool) -> Iterator[Iter
     if launched is not None and now - launched < _TIME_TO_REGISTER:
         yield iter([_just_started(node, launched)])
     if instance is not None and node.record is None:
-        yield _of_image(node.spare, instance)
+        yield _image_clue(node.spare, instance)
     if instance is not None and all_pass:
         yield _in_console(node)
     if instance is not None and node.record is None:
@@ -229,7 +229,7 @@ def _just_started(node: Node, launched: datetime) -> Clue:
     return Clue(why, (f"{wait} --region {region_word(node.region)}",), (evidence,))
 
 
-def _of_image(session: Session, instance: Mapping[str, Any]) -> Iterator[Clue]:
+def _image_clue(session: Session, instance: Mapping[str, Any]) -> Iterator[Clue]:
     """Yield a clue if the image is known to come without the agent."""
     image = instance.get("ImageId")
     call = "ec2:DescribeImages"
@@ -296,7 +296,7 @@ def _in_console(node: Node) -> Iterator[Clue]:
         output = node.spare.tried(call, _output, **asked)
     lines = [line.strip()[:_LONGEST] for line in answered(output).splitlines()]
     for line in reversed(lines):
-        if (found := _CLOCK.search(line)) and _OF_AGENT.search(line[: found.start()]):
+        if (found := _CLOCK.search(line)) and _AGENT_PROCESS.search(line[: found.start()]):
             why = f"the clock of the instance showed {found[1]} when AWS's clock showed {found[2]}"
             sync = "w32tm /resync /force" if node.platform == "Windows" else "sudo chronyc makestep"
             fix = f"on the node: {sync}, with 169.254.169.123 as its server"

@@ -229,7 +229,7 @@ def _explained(
     fix = (
         *dict.fromkeys(line for lines in blocked.values() for line in lines),
         *dict.fromkeys(line for one in lacking for line in one.unless_open([])),
-        *_by_iam(node, arn, [one for one in lacking if not one.deciding]),
+        *_allow_by_iam(node, arn, [one for one in lacking if not one.deciding]),
         *(fix for one in by_key for fix in one.admission.fix),
     )
     return [*blocked, *sorted(filter(None, of_key))], fix
@@ -297,7 +297,7 @@ def _lacks(answer: SimulatorAnswer, node: Node, operator: Operator) -> set[str]:
     return {*NOT_OF_SESSION, *map(str.lower, (*own, *(simulator.OF_TAGS if no_other_tags else ())))}
 
 
-def _by_iam(node: Node, arn: str, denied: Sequence[CallVerdict]) -> tuple[str, ...]:
+def _allow_by_iam(node: Node, arn: str, denied: Sequence[CallVerdict]) -> tuple[str, ...]:
     """Say how to allow an operator the calls that no IAM policy allows.
 
     The name of the new policy has the id of the node and a digest, so that it does not replace the

@@ -109,8 +109,8 @@ class ResourcePolicy(NamedTuple):
         request = Request(call.action, partial(_is_about, principal), context, call.resource)
         itself = evaluate(self.statements, request)
         request = request._replace(is_about=partial(_is_about, principal, by_account=True))
-        lets_all_in = [] if self.key else [_LETS_ALL_IN]
-        by_account = evaluate([*self.statements, *lets_all_in], request)
+        allows_everything = [] if self.key else [_ALLOWS_EVERYTHING]
+        by_account = evaluate([*self.statements, *allows_everything], request)
         if itself.answer is Answer.EXPLICIT_DENY:
             fix = f"remove the Deny from the policy of {self.of}, or exclude {principal} from it"
             return Admission("denied", f"the policy of {self.of} denies it", (fix,))
@@ -147,7 +147,7 @@ class ResourcePolicy(NamedTuple):
         partition, account = (principal.split(":")[part] for part in (1, 4))
         root = f"arn:{partition}:iam::{account}:root"
         uses = ("kms:Decrypt", "kms:GenerateDataKey")  # neither action changes the key
-        allows = _LETS_ALL_IN | {"Principal": {"AWS": root}, "Action": uses}
+        allows = _ALLOWS_EVERYTHING | {"Principal": {"AWS": root}, "Action": uses}
         whole = with_statement({"Version": "2012-10-17", "Statement": [*self.statements]}, allows)
         what_it_does = (
             f"the command adds a statement to the policy that lets {root} use the key, and keeps "
@@ -157,8 +157,8 @@ class ResourcePolicy(NamedTuple):
         return (aws(put, self.key.split(":")[3], more), what_it_does)
 
 
-_LETS_ALL_IN: Final = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
-_OF_ORGANIZATION: Final = frozenset({"aws:principalorgid", "aws:principalorgpaths"})
+_ALLOWS_EVERYTHING: Final = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
+_ORGANIZATION_KEYS: Final = frozenset({"aws:principalorgid", "aws:principalorgpaths"})
 """The condition keys, in lower case, that a call from an account outside organizations lacks."""
 _UNKNOWN: Final[dict[str, Any]] = {"Bool": {}}
 """Stands for a condition of which nothing is known."""
@@ -190,7 +190,7 @@ def with_organization(
         "organizations:DescribeOrganization", lambda found: str(found["Organization"]["Id"])
     )
     if isinstance(found, NotThere):
-        return context._replace(lacks=context.lacks | _OF_ORGANIZATION), None
+        return context._replace(lacks=context.lacks | _ORGANIZATION_KEYS), None
     if isinstance(found, CannotAsk):
         return context, found
     return context.knowing({"aws:PrincipalOrgID": found}), None
@@ -212,10 +212,8 @@ def policy_of(session: Session, who: str, call: Call, *, by_iam: bool) -> Resour
     resource, account = call.resource, who.split(":")[4]
     service, _, owner, name = resource.split(":", 5)[2:] if ":" in resource else ("", "", "", "")
     if service == "kms" and owner != account and not by_iam:
-        by_account = _LETS_ALL_IN | {"Principal": {"AWS": account}}
-        return _unread_key_policy(session, resource, is_foreign=True)._replace(
-            statements=(by_account,)
-        )
+        by_account = _ALLOWS_EVERYTHING | {"Principal": {"AWS": account}}
+        return _unread_key(session, resource, is_foreign=True)._replace(statements=(by_account,))
     if service == "kms":
         return key_policy(session, resource)
     if service != "s3":
@@ -229,10 +227,10 @@ def policy_of(session: Session, who: str, call: Call, *, by_iam: bool) -> Resour
 def key_policy(session: Session, arn: str) -> ResourcePolicy:
     """Read the policy of a key."""
     there, asked = session.in_region(arn.split(":")[3]), {"KeyId": arn, "PolicyName": "default"}
-    return _read(there, "kms:GetKeyPolicy", _unread_key_policy(session, arn), on=arn, **asked)
+    return _read(there, "kms:GetKeyPolicy", _unread_key(session, arn), on=arn, **asked)
 
 
-def _unread_key_policy(session: Session, arn: str, *, is_foreign: bool = False) -> ResourcePolicy:
+def _unread_key(session: Session, arn: str, *, is_foreign: bool = False) -> ResourcePolicy:
     """Return the policy of a key before it is read, with the function that reads its grants."""
     grants = partial(_grants, session.in_region(arn.split(":")[3]), arn, is_foreign=is_foreign)
     return ResourcePolicy(session, f"the key {arn}", key=arn, grants=grants)
@@ -249,7 +247,7 @@ def _grants(session: Session, arn: str, *, is_foreign: bool) -> list[dict[str, A
 
     def read(found: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [
-            _LETS_ALL_IN
+            _ALLOWS_EVERYTHING
             | {
                 "Principal": {"AWS": one["GranteePrincipal"]},
                 "Action": [f"kms:{operation}" for operation in one["Operations"]],

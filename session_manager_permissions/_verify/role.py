@@ -34,7 +34,7 @@ _LABELS: Final = {name: check.label for name, check in CHECKS.items() if check.l
 """What a role may do, in the order of the checks."""
 
 
-def of_role(arguments: argparse.Namespace, session: Session) -> RoleAnswer:
+def role_answer(arguments: argparse.Namespace, session: Session) -> RoleAnswer:
     """Ask IAM what a role may do, by the options of the command line.
 
     Raises:

@@ -31,7 +31,7 @@ https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
 """
 _ASYMMETRIC: Final = ("RSA_2048", "RSA_3072", "RSA_4096", "SM2")
 """The specs of keys that can decrypt, but can't generate data keys."""
-_OF_AWS: Final = "the key is an AWS managed one, which only its own service may use"
+_AWS_MANAGED: Final = "the key is an AWS managed one, which only its own service may use"
 _ANOTHER_KEY: Final = "set kmsKeyId of the document to a symmetric customer managed key"
 
 
@@ -46,7 +46,7 @@ def find_session_key(node: Node, given: str | None) -> tuple[Outcome, LiveKey | 
         fix = f"set kmsKeyId of the document to a key of {node.region}"
         return named.failed(why, fix=fix), None
     if _needs.is_aws_managed(given):
-        return named.failed(_OF_AWS, fix=_ANOTHER_KEY), None
+        return named.failed(_AWS_MANAGED, fix=_ANOTHER_KEY), None
     found = tried(lambda: describe_key(node.session, given))
     if isinstance(found, NotThere):
         key = KEY_USABLE.of(given, Evidence(DESCRIBE_KEY, "KeyMetadata", None))
@@ -88,7 +88,7 @@ def key_fault(node: Node, found: Mapping[str, Any]) -> tuple[str, tuple[str, ...
         return f"{has}, so it can't generate data keys", ()
     if state not in _USABLE or (usage, spec) != ("ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT"):
         return CannotAsk(f"{has}, and is in the state {state}: whether it can decrypt is not known")
-    return _OF_AWS if found["KeyManager"] == "AWS" else "", ()
+    return _AWS_MANAGED if found["KeyManager"] == "AWS" else "", ()
 
 
 def _by_owner(node: Node, arn: str, *commands: str) -> tuple[str, ...]:

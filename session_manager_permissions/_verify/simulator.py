@@ -25,7 +25,7 @@ SAMPLE_INSTANCE: Final = f"i-{SAMPLE_ID}"
 """Samples for the simulator, which needs the ids of a session and an instance. Neither exists."""
 OF_TAGS: Final = ("ssm:resourceTag/", "aws:ResourceTag/")
 """The prefixes of the condition keys for the tags of a resource."""
-_OF_OTHER_CALLS: Final = (
+_KEYS_OF_OTHER_CALLS: Final = (
     *("aws:requesttag/", "aws:tagkeys", "kms:grant", "ssm:overwrite", "ssm:recursive"),
     *("s3:delimiter", "s3:existingobjecttag/", "s3:max-keys", "s3:prefix", "s3:versionid"),
 )
@@ -54,7 +54,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-ke
 """
 NOW: Final = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
 """The time of all calls that IAM is asked about: only calls with equal keys share a request."""
-_OF_PRINCIPAL: Final = (NotPermitted, NotThere)
+_ERRORS_OF_PRINCIPAL: Final = (NotPermitted, NotThere)
 """The errors that would recur for every question about the same user or role."""
 
 
@@ -139,7 +139,7 @@ def simulate(
     for group in _grouped(asked, alike):
         if group[1:]:
             shared = tried(partial(_shared, session, principal, [one.without_own for one in group]))
-            if isinstance(shared, _OF_PRINCIPAL):
+            if isinstance(shared, _ERRORS_OF_PRINCIPAL):
                 return dict.fromkeys(asked, shared)
             if not isinstance(shared, CannotAsk):
                 known |= shared
@@ -340,7 +340,7 @@ def missing_keys(
         lacks: the prefixes of the keys that the calls certainly do not have, in lower case.
         has: the keys with such a prefix that the calls do have, in lower case.
     """
-    absent = (*lacks, *_OF_OTHER_CALLS)
+    absent = (*lacks, *_KEYS_OF_OTHER_CALLS)
     found = {(one["action"], key) for one in answers for key in one["missing_context_values"]}
     return sorted({key for action, key in found if _may_have(action, key.lower(), absent, has)})
 

@@ -17,13 +17,13 @@ from .reading import PartOf, Reading
 _ACL: Final = PartKind("network ACL", ("AWS::EC2::NetworkAcl", *VPC.types))
 """A VPC stands for its default network ACL."""
 
-_OF_VPC: Final = PartOf("AWS::EC2::NetworkAcl", "VpcId", VPC)
+_ACL_IN_VPC: Final = PartOf("AWS::EC2::NetworkAcl", "VpcId", VPC)
 _ASSOCIATION: Final = PartOf("AWS::EC2::SubnetNetworkAclAssociation", "SubnetId", SUBNET)
 _ENTRY: Final = PartOf("AWS::EC2::NetworkAclEntry", "NetworkAclId", _ACL)
 _TCP: Final = {"6", "-1"}
 _ALL: Final = {"From": ALL_PORTS[0], "To": ALL_PORTS[1]}
 
-_OF_DEFAULT: Final = [AclEntry(100, egress, allows=True, range=PUBLIC) for egress in (True, False)]
+_DEFAULTS: Final = [AclEntry(100, egress, allows=True, range=PUBLIC) for egress in (True, False)]
 """The entries that AWS makes in the default network ACL of a VPC.
 
 https://docs.aws.amazon.com/vpc/latest/userguide/default-network-acl.html
@@ -49,8 +49,8 @@ def acl_of(reading: Reading, subnet: Resource, vpc: object) -> NetworkAcl | Unkn
 def acls_of(reading: Reading, vpc: Resource) -> list[NetworkAcl | Unknown]:
     """The network ACLs that a subnet of a VPC may have, besides the unchanged default one."""
     several: list[NetworkAcl | Unknown | None]
-    several = [_acl(reading, one) for one in reading.of(vpc, _OF_VPC)]
-    several += reading.unseen(vpc, _OF_VPC), _default(reading, vpc)
+    several = [_acl(reading, one) for one in reading.of(vpc, _ACL_IN_VPC)]
+    several += reading.unseen(vpc, _ACL_IN_VPC), _default(reading, vpc)
     return [one for one in several if one is not None]
 
 
@@ -67,7 +67,7 @@ def _acl(reading: Reading, acl: Resource) -> NetworkAcl | Unknown:
         return doubt
     entries = [one for one in read if isinstance(one, AclEntry)]
     if acl.type in VPC.types:
-        return NetworkAcl(f"default of {acl.logical_id}", (*_OF_DEFAULT, *entries))
+        return NetworkAcl(f"default of {acl.logical_id}", (*_DEFAULTS, *entries))
     return NetworkAcl(acl.logical_id, (*entries,))
 
 

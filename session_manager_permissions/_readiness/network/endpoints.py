@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.templates.model import Resource
 
 _ENDPOINT: Final = "AWS::EC2::VPCEndpoint"
-_OF_VPC: Final = PartOf(_ENDPOINT, "VpcId", VPC)
+_ENDPOINT_IN_VPC: Final = PartOf(_ENDPOINT, "VpcId", VPC)
 _REGION: Final = {"Ref": "AWS::Region"}
 _ONLY_INBOUND: Final = "PrivateDnsOnlyForInboundResolverEndpoint"
 """The option by which private DNS of an interface endpoint for S3 serves only queries from outside
@@ -48,10 +48,10 @@ class EndpointReader(Reader):
         def may_be_of_it(resource: Resource) -> bool:
             return service.name in self._services[resource]
 
-        of_vpc = self._reading.of(vpc, _OF_VPC, may_be_of_it)
+        of_vpc = self._reading.of(vpc, _ENDPOINT_IN_VPC, may_be_of_it)
         certain = [*filter(None, (self._endpoint(one, service) for one in of_vpc))]
         possible: list[Endpoint] = []
-        for resource in filter(may_be_of_it, self._of_unknown_vpc):
+        for resource in filter(may_be_of_it, self._in_unknown_vpc):
             endpoint = self._endpoint(resource, service) if resource.exists else None
             meant = self._is_in(vpc, resource, endpoint) if endpoint else False
             if endpoint and meant is not False:
@@ -73,14 +73,14 @@ class EndpointReader(Reader):
         }
 
     @cached_property
-    def _of_unknown_vpc(self) -> list[Resource]:
+    def _in_unknown_vpc(self) -> list[Resource]:
         """The endpoints that do not certainly name a VPC of the app."""
         return [
             one
             for one in self._parts.by_type[_ENDPOINT]
             if not any(
                 certain and is_vpc(vpc)
-                for vpc, certain in self._parts.possible(one, _OF_VPC.by, VPC).items()
+                for vpc, certain in self._parts.possible(one, _ENDPOINT_IN_VPC.by, VPC).items()
             )
         ]
 

@@ -99,7 +99,7 @@ class GroupReader(Reader):
             return [GroupPeer(self._parts.reference(resource, group, GROUP))]
         list_ = entry.get(f"{side}PrefixListId")
         if list_ is not None:
-            return self._reading.of_list(resource, list_)
+            return self._reading.in_prefix_list(resource, list_)
         if block6 is None:
             return [Unknown(f"the source or the destination of a rule of {resource.logical_id!r}")]
         return ["ipv6"]

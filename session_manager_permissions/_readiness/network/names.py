@@ -86,7 +86,7 @@ class NameReader(Reader):
 
     def _forwarded(self, associations: list[Resource], vpc: Resource) -> Unknown | None:
         """The rule that may forward the query for the name of a service to another resolver."""
-        found = (self._forwarded_by(associations, name) for name in _all_public_names(vpc))
+        found = (self._forwarded_by(associations, name) for name in _all_names(vpc))
         return next(filter(None, found), None)
 
     def _forwarded_by(self, associations: list[Resource], name: str) -> Unknown | None:
@@ -130,7 +130,7 @@ class NameReader(Reader):
         is_ordered = all(order for order, *_ in rules)
         if is_ordered:
             rules.sort(key=itemgetter(0))
-        for name in _all_public_names(vpc):
+        for name in _all_names(vpc):
             for _, association, domains, blocks in rules:
                 matches = any_matches([_matches(domain, name) for domain in domains])
                 if blocks and matches is not False:
@@ -171,7 +171,7 @@ class NameReader(Reader):
 
     def zones(self, vpc: Resource, service: Service) -> Iterator[Zone]:
         """Read the private hosted zones that a VPC has for the public name of a service."""
-        names = _public_names(service, vpc.template.stack)
+        names = _names(service, vpc.template.stack)
         for resource in self._parts.by_type[_ZONE.types[0]]:
             if not resource.exists:
                 continue
@@ -226,7 +226,7 @@ class NameReader(Reader):
         return {*found} or {None}
 
 
-def _public_names(service: Service, stack: Stack) -> list[str]:
+def _names(service: Service, stack: Stack) -> list[str]:
     """The public names of a service in the region of a stack, with `*` for what is not known."""
     suffixes = [stack.partition.suffix] if stack.partition else SUFFIXES
     region = service.region or stack.region or "*"
@@ -234,10 +234,8 @@ def _public_names(service: Service, stack: Stack) -> list[str]:
     return [*names, *(f"*.{name}" for name in names)] if service.name == "s3" else names
 
 
-def _all_public_names(vpc: Resource) -> list[str]:
-    return [
-        name for service in SERVICES for name in _public_names(Service(service), vpc.template.stack)
-    ]
+def _all_names(vpc: Resource) -> list[str]:
+    return [name for service in SERVICES for name in _names(Service(service), vpc.template.stack)]
 
 
 def _is_within(domain: str, name: str) -> bool | None:

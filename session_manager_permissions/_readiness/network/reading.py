@@ -184,7 +184,7 @@ class Reading:
         found = self.parts.cidr(resource, value)
         return self.block(found) if isinstance(found, Resource) else found
 
-    def of_list(self, resource: Resource, value: object) -> list[Destination]:
+    def in_prefix_list(self, resource: Resource, value: object) -> list[Destination]:
         """The entries of a prefix list, if a template of the app has them; else the list itself.
 
         If the template has none, something else adds them, such as a prefix list resolver of IPAM.

@@ -105,7 +105,7 @@ class RouteReader(Reader):
             return [self._reading.range(resource, block)]
         if properties.get("DestinationIpv6CidrBlock") is not None:
             return ["ipv6"]
-        return self._reading.of_list(resource, properties.get("DestinationPrefixListId"))
+        return self._reading.in_prefix_list(resource, properties.get("DestinationPrefixListId"))
 
     def _target(self, resource: Resource) -> tuple[Leads, Reference, str]:
         """Where a route leads, its target, and what a message calls that."""

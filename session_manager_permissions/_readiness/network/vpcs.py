@@ -82,7 +82,7 @@ class VpcReader(Reader):
             names_pass=self._names.names_pass(vpc),
             endpoints=self._by_service(self._endpoints.endpoints, vpc),
             zones=self._by_service(self._names.zones, vpc),
-            complete=parts.given_away(vpc)
+            complete=parts.named_by_unread_stack(vpc)
             or self._reading.made_unseen(vpc)
             or self._changed_by(vpc)
             or True,

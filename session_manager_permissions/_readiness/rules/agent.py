@@ -38,13 +38,13 @@ RULES: Final = (AGENT_MISSING,)
 _MINIMAL: Final = re.compile("/aws/service/ami-amazon-linux-latest/(al2023|amzn2?)-ami-minimal-.*")
 """The public parameters of the images without the agent."""
 
-_OTHERS: Final = (
+_OTHER_PUBLISHERS: Final = (
     "/aws/service/(?!(ami-amazon-linux-latest|ami-windows-latest|canonical|cloud9|deeplearning|"
     "ec2-macos|ecs|eks|neuron|suse)/)"
 )
 """The public parameters of publishers whose images may lack the agent."""
 _MAY_LACK: Final = re.compile(
-    f"{_OTHERS}|/aws/service/(canonical/ubuntu/[^/]*minimal/|ecs/optimized-ami/amazon-linux/|"
+    f"{_OTHER_PUBLISHERS}|/aws/service/(canonical/ubuntu/[^/]*minimal/|ecs/optimized-ami/amazon-linux/|"
     f"ami-amazon-linux-latest/([^-]+-ami-?)?{UNKNOWN})"
 )
 """The public parameters of images that may lack the agent, as AWS does not list them with it.
@@ -54,13 +54,13 @@ If a part of an Amazon Linux parameter is not known, the image may be a minimal 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/ami-preinstalled-agent.html
 """
 
-_WORDS: Final = re.compile(f"minimal|ami/amazon-linux/|{_OTHERS}".encode())
+_WORDS: Final = re.compile(f"minimal|ami/amazon-linux/|{_OTHER_PUBLISHERS}".encode())
 """Matches a part of each parameter whose image lacks the agent, or may lack it."""
 
 _NAMED_BY: Final = ("ImageId", *(f"Ec2Configuration.{n}.ImageIdOverride" for n in (0, 1)))
 """The properties that name an image. AWS Batch takes at most two entries in `Ec2Configuration`."""
 
-_OF_CDK: Final = "C96584B6F00A464EAD1953AFF4B05118Parameter"
+_CDK_PARAMETER_END: Final = "C96584B6F00A464EAD1953AFF4B05118Parameter"
 """The end of the names of CDK's own parameters for images. They always have their default value."""
 
 _PATH: Final = re.compile("(?:(?:{{)?resolve:ssm:)?(/[^:}]*)")
@@ -159,7 +159,7 @@ def _as_passed(parts: Parts, part: Any) -> str:  # noqa: ANN401 # of a `Value`
     parameter = mapping(part.scope.parameters.get(name))
     values = parameter.get("AllowedValues", parameter.get("Default", []))
     known = frozenset(map(str, as_list(values)))
-    is_all = "AllowedValues" in parameter or name.endswith(_OF_CDK)
+    is_all = "AllowedValues" in parameter or name.endswith(_CDK_PARAMETER_END)
     for one in sorted(known):
         decider = f"the parameter {name!r}"
         if parts.worlds.is_one_of(part, frozenset({one}), decider, known if is_all else None):

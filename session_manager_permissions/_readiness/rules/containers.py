@@ -52,7 +52,7 @@ def of_service(rules: SessionRules, service: Resource) -> list[Finding]:
     task = parts.assembly.resource("AWS::ECS::TaskDefinition", service.template, written)
     if enabled is not True or task is None or not task.exists:
         return []
-    told = (*_of_containers(parts, task), *_of_role(rules, service, task))
+    told = (*_container_faults(parts, task), *_role_faults(rules, service, task))
     found = partial(EXEC_DENIED.found, service, "Properties.EnableExecuteCommand")
     return [found(said, *fixes) for said, fixes in told]
 
@@ -61,7 +61,7 @@ _Said: TypeAlias = "tuple[str, tuple[Fix, ...]]"
 """What a finding says, and its fixes."""
 
 
-def _of_containers(parts: Parts, task: Resource) -> Iterator[_Said]:
+def _container_faults(parts: Parts, task: Resource) -> Iterator[_Said]:
     for place, container in enumerate(entries(task.properties.get("ContainerDefinitions"))):
         of = f"the container {parts.text(task, container.get('Name'))!r}"
         denied = f"commands can't be executed in {of} of this service"
@@ -88,9 +88,9 @@ def _has_volume(parts: Parts, task: Resource, container: dict[str, Any]) -> bool
     )
 
 
-def _of_role(rules: SessionRules, service: Resource, task: Resource) -> Iterator[_Said]:
+def _role_faults(rules: SessionRules, service: Resource, task: Resource) -> Iterator[_Said]:
     parts, decisions = rules.parts, rules.decisions
-    written, asked = task.properties.get("TaskRoleArn"), _asked(parts, service)
+    written, asked = task.properties.get("TaskRoleArn"), _exec_configuration(parts, service)
     if written is None:
         required = listed(task.properties.get("RequiresCompatibilities"))
         launch = parts.text(service, service.properties.get("LaunchType", ""))
@@ -129,7 +129,7 @@ def _of_role(rules: SessionRules, service: Resource, task: Resource) -> Iterator
         yield f"{what}: the task role {role.name!r} {may_not}", tuple(dict.fromkeys(fixes))
 
 
-def _asked(parts: Parts, service: Resource) -> Document | None:
+def _exec_configuration(parts: Parts, service: Resource) -> Document | None:
     """Return the `ExecuteCommandConfiguration` of a service's cluster, as a Session document."""
     written = service.properties.get("Cluster")
     cluster = parts.assembly.resource("AWS::ECS::Cluster", service.template, written)

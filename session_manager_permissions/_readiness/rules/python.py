@@ -229,12 +229,12 @@ class Code(Writing):
     def arguments(self, about: Resource, options: Iterable[Option]) -> list[str]:
         """Write options as arguments of `SessionManagerPermissions`."""
         return [
-            f"{option.name}={self._of_option(about, option)}"
+            f"{option.name}={self._argument_value(about, option)}"
             for option in options
             if option.name != BUCKET_KEY  # the construct finds the key by the bucket
         ]
 
-    def _of_option(self, about: Resource, option: Option) -> str:
+    def _argument_value(self, about: Resource, option: Option) -> str:
         name, value = option
         if isinstance(value, Resource):
             return self.construct(value)

@@ -65,11 +65,7 @@ _ALLOWED: Final = Decision[Any](Answer.ALLOWED)
 _NOUNS: Final = {"kms": "key", "logs": "log group", "s3": "bucket"}
 _IN_TWO_LAYERS: Final = "aws:kms:dsse"
 """The encryption of buckets that older agents do not recognize as encryption."""
-_NEEDED_OF_KEY: Final = {
-    "Enabled": "true",
-    "KeySpec": "SYMMETRIC_DEFAULT",
-    "KeyUsage": "ENCRYPT_DECRYPT",
-}
+_NEEDED: Final = {"Enabled": "true", "KeySpec": "SYMMETRIC_DEFAULT", "KeyUsage": "ENCRYPT_DECRYPT"}
 """The properties that a key needs to encrypt sessions. Each value is also the default."""
 _ORIGIN_KMS: Final = "AWS_KMS"
 """The `Origin` of a key whose key material AWS KMS makes."""
@@ -207,7 +203,7 @@ class SessionRules:
             return leave_out([one.action for one in by_deny], role.resource, of=of)
         by_boundary, lacking = list[str](), list[AgentCall]()
         for call in calls:
-            ability = self.decisions.ability(role, self._asked(role, call))
+            ability = self.decisions.ability(role, self._question(role, call))
             if ability.boundary.answer is not Answer.ALLOWED:
                 by_boundary.append(call.action)
             if ability.identity.answer is not Answer.ALLOWED:
@@ -231,7 +227,7 @@ class SessionRules:
         if call.resource is None:
             return ""
         allowed = Ability(_ALLOWED, _ALLOWED, _ALLOWED)
-        answer = self._own.answer(call.resource, role, self._asked(role, call), allowed)
+        answer = self._own.answer(call.resource, role, self._question(role, call), allowed)
         return "" if answer < Answer.IMPLICIT_DENY else call.resource.logical_id
 
     def denied(self, role: Role, document: Document) -> list[AgentCall]:
@@ -252,7 +248,7 @@ class SessionRules:
             return call.reads
         return call
 
-    def _asked(self, role: Role, call: AgentCall) -> Asked:
+    def _question(self, role: Role, call: AgentCall) -> Asked:
         """Return the question about a call. The encryption of an upload depends on the role."""
         encryption = call.encryption
         if call.reads:
@@ -261,10 +257,10 @@ class SessionRules:
         return Asked((call.action,), call.on, encryption)
 
     def _answer(self, role: Role, call: AgentCall) -> Answer:
-        return self.parts.worlds.once(("answer", role, call), lambda: self._decided(role, call))
+        return self.parts.worlds.once(("answer", role, call), lambda: self._decide(role, call))
 
-    def _decided(self, role: Role, call: AgentCall) -> Answer:
-        asked = self._asked(role, call)
+    def _decide(self, role: Role, call: AgentCall) -> Answer:
+        asked = self._question(role, call)
         ability = self.decisions.ability(role, asked)
         by_iam = ability.decision.answer
         if call.action.startswith("logs:"):
@@ -278,11 +274,9 @@ class SessionRules:
 
     def _faults(self, document: Document) -> list[Told]:
         """Return why sessions with a document are refused, whatever the role may do."""
-        return self.parts.worlds.once(
-            ("faults", document.key), lambda: [*self._find_faults(document)]
-        )
+        return self.parts.worlds.once(("faults", document.key), lambda: [*self._found_in(document)])
 
-    def _find_faults(self, document: Document) -> Iterator[Told]:
+    def _found_in(self, document: Document) -> Iterator[Told]:
         read, is_on = self._sessions.input, self._sessions.is_on
         user, is_text = read(document, "runAsDefaultUser"), self.parts.assembly.is_text
         if is_on(document, "runAsEnabled") and is_text(user, "ssm-user"):
@@ -330,7 +324,7 @@ class SessionRules:
     def _faults_of_key(self, document: Document, key: Resource) -> Iterator[Told]:
         if self.parts.text(key, key.properties.get("Origin", _ORIGIN_KMS)) != _ORIGIN_KMS:
             yield f"whether key material has been imported into the key {key.logical_id!r}"
-        for name, needed in _NEEDED_OF_KEY.items():
+        for name, needed in _NEEDED.items():
             written = key.properties.get(name, needed)
             known = self.parts.text(key, written)
             if functions.UNKNOWN in known:
@@ -342,11 +336,9 @@ class SessionRules:
                 yield _refused(document, why, enable if name == "Enabled" else another)
 
     def _calls(self, document: Document) -> list[AgentCall]:
-        return self.parts.worlds.once(
-            ("calls", document.key), lambda: [*self._find_calls(document)]
-        )
+        return self.parts.worlds.once(("calls", document.key), lambda: [*self._calls_of(document)])
 
-    def _find_calls(self, document: Document) -> Iterator[AgentCall]:
+    def _calls_of(self, document: Document) -> Iterator[AgentCall]:
         read, is_on = self._sessions.input, self._sessions.is_on
         named = self._behind_alias(read(document, KEY))
         key, own = reference_to(named, *KEYS), document.resource.template.stack

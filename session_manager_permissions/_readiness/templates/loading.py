@@ -68,7 +68,7 @@ def parsed(written: str | bytes) -> dict[str, Any] | None:
 def as_document(written: Any) -> Any:  # noqa: ANN401 # whatever a template has
     """Return a document of a template, which may be JSON or YAML text, also made by a function."""
     if isinstance(written, str):
-        return _of_text(written)
+        return _document_in(written)
     match intrinsic(written):
         case "Fn::ToJsonString", document:
             return document
@@ -84,7 +84,7 @@ def as_document(written: Any) -> Any:  # noqa: ANN401 # whatever a template has
     return written
 
 
-def _of_text(written: str) -> dict[str, Any] | None:
+def _document_in(written: str) -> dict[str, Any] | None:
     """Return the mapping in a text: in JSON, or in YAML, which Systems Manager accepts too."""
     try:
         return parsed(written) or _from_yaml(written.encode(errors="replace"))
@@ -98,8 +98,8 @@ def _substituted(argument: Any) -> Any:  # noqa: ANN401
     In YAML, a text without quotation marks can become a boolean, if the parameters are `true`.
     """
     pattern, *names = argument if isinstance(argument, list) else [argument]
-    document = _of_text(pattern)
-    if_true = _of_text(re.sub(r"(\$\{[^!}]+\})+", "true", pattern)) or document
+    document = _document_in(pattern)
+    if_true = _document_in(re.sub(r"(\$\{[^!}]+\})+", "true", pattern)) or document
 
     def read(entry: Any, then: Any) -> Any:  # noqa: ANN401
         match entry, then:

@@ -307,9 +307,9 @@ class Assembly(Files):
         if name in template.lists:
             several = self._list(template, {"Ref": name}) or []
             return several[0] if len(several) == 1 and not texts.is_open(several) else None
-        return self._given(template, name)
+        return self._passed(template, name)
 
-    def _given(self, template: Template, name: str) -> Value:
+    def _passed(self, template: Template, name: str) -> Value:
         """Return the value of a parameter. The entries of a list are joined by commas."""
         stack = template.nested_as
         if stack is None or stack.template.transforms:
@@ -454,7 +454,7 @@ class Assembly(Files):
                     case value:
                         return texts.split(value, separator)
             case "Ref", name if name in template.lists:
-                return [*map(texts.stripped, texts.split(self._given(template, name), ","))]
+                return [*map(texts.stripped, texts.split(self._passed(template, name), ","))]
             case "Fn::FindInMap", of:
                 found = self._in_map(template, of)
                 return self._list(template, found) if isinstance(found, list) else None

@@ -42,7 +42,7 @@ def grouped(nodes: Iterable[NodeResult]) -> list[Group]:
     groups: dict[tuple[tuple[str, ...], ...], list[NodeResult]] = {}
     for node in nodes:
         fix = without_profile_and_role(node, node["fix"])
-        key = tuple(node["causes"]), _without_node(node, node["why"]), _without_node(node, fix)
+        key = tuple(node["causes"]), _any_node(node, node["why"]), _any_node(node, fix)
         groups.setdefault(key, []).append(node)
     found = [_group(members) for members in groups.values()]
     return sorted(found, key=lambda group: (-len(group.nodes), group[:-1]))
@@ -56,9 +56,7 @@ def _group(nodes: list[NodeResult]) -> Group:
         return Group(tuple(first["causes"]), tuple(why), tuple(fix), nodes)
     if len({(node["profile"], node["role"]) for node in nodes}) > 1:
         fix = without_profile_and_role(first, fix)
-    return Group(
-        tuple(first["causes"]), _without_node(first, why), _without_node(first, fix), nodes
-    )
+    return Group(tuple(first["causes"]), _any_node(first, why), _any_node(first, fix), nodes)
 
 
 def without_profile_and_role(node: NodeResult, lines: list[str]) -> list[str]:
@@ -73,5 +71,5 @@ def without_profile_and_role(node: NodeResult, lines: list[str]) -> list[str]:
     return lines
 
 
-def _without_node(node: NodeResult, lines: list[str]) -> tuple[str, ...]:
+def _any_node(node: NodeResult, lines: list[str]) -> tuple[str, ...]:
     return tuple(_TIME.sub(ANY_TIME, line.replace(node["id"], ANY_NODE)) for line in lines)
