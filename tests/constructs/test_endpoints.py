@@ -32,7 +32,7 @@ ALWAYS: Final = ["ssm", "ssmmessages"]
 
 
 def vpc_of(stack: cdk.Stack, *kinds: ec2.SubnetType, **options: Any) -> ec2.Vpc:  # noqa: ANN401
-    """A VPC of two zones with one subnet of each kind in each."""
+    """A VPC in two zones, with one subnet of each kind in each zone."""
     subnets = [ec2.SubnetConfiguration(name=kind.name, subnet_type=kind) for kind in kinds]
     return ec2.Vpc(stack, "Vpc", max_azs=2, subnet_configuration=subnets, **options)
 
@@ -42,7 +42,7 @@ def isolated(stack: cdk.Stack, **options: Any) -> ec2.Vpc:  # noqa: ANN401
 
 
 def existing_vpc(stack: cdk.Stack, name: str = "Vpc", **attributes: Any) -> ec2.IVpc:  # noqa: ANN401
-    """A VPC of one zone, which the app does not make."""
+    """A VPC in one zone, which the app does not make."""
     given: dict[str, Any] = {
         "vpc_id": "vpc-1",
         "vpc_cidr_block": "10.0.0.0/16",
@@ -53,7 +53,7 @@ def existing_vpc(stack: cdk.Stack, name: str = "Vpc", **attributes: Any) -> ec2.
 
 
 def made(stack: cdk.Stack, vpc: ec2.IVpc | None = None, **options: Any) -> SessionManagerEndpoints:  # noqa: ANN401
-    """The endpoints of a VPC with isolated subnets alone, if no other is given."""
+    """The endpoints of a VPC. By default, the VPC has only isolated subnets."""
     given: Any = vpc or isolated(stack)
     return SessionManagerEndpoints(stack, "Endpoints", vpc=given, **options)
 
@@ -79,7 +79,7 @@ def endpoint(stack: cdk.Stack, service: str) -> dict[str, Any]:
 
 
 def ingress(stack: cdk.Stack) -> list[dict[str, Any]]:
-    """The rules of the security group that the endpoints have for themselves."""
+    """The rules of the security group that the construct makes for the endpoints."""
     found = resources(stack, "AWS::EC2::SecurityGroup").items()
     ((body),) = [body for name, body in found if name.startswith("Endpoints")]
     rules: list[dict[str, Any]] = body["Properties"]["SecurityGroupIngress"]
@@ -90,7 +90,7 @@ def ingress(stack: cdk.Stack) -> list[dict[str, Any]]:
 
 
 def needed(scenario: str) -> list[str]:
-    """The services of the options that a scenario has. S3 calls KMS for a bucket's key itself."""
+    """The services that the options of a scenario need. For a bucket's key, S3 itself calls KMS."""
     services = {"encryption_key": "kms", "decrypt": "kms", "log_bucket": "s3", "log_group": "logs"}
     every = scenario == "all"
     return [*{name for option, name in services.items() if every or scenario.startswith(option)}]
@@ -392,7 +392,7 @@ GATEWAYS: Final[dict[str, tuple[Place, set[str], int]]] = {
     "of DynamoDB": (lambda s, vpc: gateway(s, vpc, [
         one.route_table.route_table_id for one in vpc.isolated_subnets], "dynamodb"), OF_ALL, 0),
 }  # fmt: skip
-"""What is there, in the tables of which subnets the gateway is then, and the number of warnings."""
+"""The existing gateway, the subnets in whose tables it ends up, and the number of warnings."""
 
 
 @pytest.mark.parametrize(("there", "kinds", "warned"), GATEWAYS.values(), ids=GATEWAYS)

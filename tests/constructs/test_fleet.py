@@ -57,13 +57,13 @@ NOT_ATTACHED: Final = "session-manager-permissions:fleet-not-attached"
 
 
 def covered(app: cdk.App, *names: str, env: cdk.Environment | None = HERE) -> list[cdk.Stack]:
-    """Make a fleet of the app, and then these stacks in it."""
+    """Make a fleet for the app, and then stacks with these names."""
     SessionManagerFleet(app, "Fleet")
     return [cdk.Stack(app, name, env=env) for name in names]
 
 
 def profiles(stack: cdk.Stack, *roles: iam.IRole | str) -> str:
-    """Make a profile of each role, an L1 where it is a name, and return the first role's name."""
+    """Make a profile for each role, an L1 for a name, and return the first role's name."""
     for number, role in enumerate(roles):
         if isinstance(role, str):
             l1_profile(stack, role, construct_id=f"Profile{number}")
@@ -74,13 +74,13 @@ def profiles(stack: cdk.Stack, *roles: iam.IRole | str) -> str:
 
 
 def roles(stack: cdk.Stack) -> list[object]:
-    """What the stack's one policy lists, by the logical ids of its own roles."""
+    """The roles that the stack's only policy lists; roles of the stack by their logical ids."""
     found: list[object] = policy(stack)["Roles"]
     return [role["Ref"] if isinstance(role, dict) and "Ref" in role else role for role in found]
 
 
 def all_roles(*stacks: cdk.Stack) -> list[object]:
-    """What all policies of the stacks list."""
+    """The roles that all policies of the stacks list."""
     return [
         role
         for stack in stacks
@@ -96,18 +96,18 @@ def role_ids(stack: cdk.Stack) -> list[str]:
 
 
 def lists_its_own(stack: cdk.Stack, number: int = 1) -> bool:
-    """Whether the stack's one policy lists its own roles, which are so many, and no others."""
+    """Whether the stack's only policy lists its own roles, `number` of them, and no others."""
     return roles(stack) == role_ids(stack) and len(role_ids(stack)) == number
 
 
 def fleet_roles(stack: cdk.Stack) -> list[list[object]]:
-    """What each policy of the stack's fleet lists, beside policies of others."""
+    """The roles that each policy of the stack's fleet lists, without the stack's other policies."""
     found = resources(stack, "AWS::IAM::Policy").items()
     return [body["Properties"]["Roles"] for name, body in found if name.startswith("Fleet")]
 
 
 def failure(construct: Construct) -> str:
-    """What the synthesis of the app fails with."""
+    """The error with which the synthesis of the app fails."""
     app = construct.node.root
     assert isinstance(app, cdk.App)
     with pytest.raises(RuntimeError) as caught:
@@ -119,7 +119,7 @@ def failure(construct: Construct) -> str:
 
 
 class Standard(iam.CfnInstanceProfile):
-    """A class of one's own."""
+    """A class of the user's own."""
 
 
 def machine(scope: Construct) -> dict[str, Any]:
@@ -276,7 +276,7 @@ def included_role(condition: str | None = None, **name: str) -> dict[str, Any]:
 
 
 def on_conditions(stack: cdk.Stack) -> dict[str | None, list[object]]:
-    """What each of the stack's policies lists, by its condition."""
+    """The roles that each of the stack's policies lists, by the policy's condition."""
     assert not [match for match in lint(json.dumps(template(stack))) if match.rule.id == "W1001"]
     found = resources(stack, "AWS::IAM::Policy").values()
     by_condition = {body.get("Condition"): body["Properties"]["Roles"] for body in found}
@@ -392,7 +392,7 @@ def owned_by_a_profile_and_node_groups(stack: cdk.Stack) -> str:
 
 
 def behind_a_view_that_another_construct_has(stack: cdk.Stack) -> str:
-    """Only that construct must not change the role. The profile was given the role itself."""
+    """Only that construct must not change the role: the profile was given the role itself."""
     role = owned_role(stack)
     role.without_policy_updates()
     return profiles(stack, role)
@@ -519,7 +519,7 @@ IMPORTS: Final[list[tuple[Make, cdk.Environment | None, str]]] = [
 def test_a_role_that_exists_is_attached_by_each_stack_that_uses_it(
     make_app: MakeApp, make: Make, env: cdk.Environment | None, name: str
 ) -> None:
-    """Destroying one of the stacks takes nothing from the instances of the other."""
+    """If one of the stacks is destroyed, the instances of the other keep their permissions."""
     stacks = covered(make_app(), "One", "Another", env=env)
     for stack in stacks:
         make(stack)

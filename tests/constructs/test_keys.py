@@ -29,7 +29,7 @@ def permit(stack: cdk.Stack, key: IKeyRef | IAliasRef, *more: IKeyRef | IAliasRe
 
 
 def decrypt(stack: cdk.Stack) -> list[dict[str, Any]]:
-    """The statements that grant decryption, without what is the same in each."""
+    """The statements that grant decryption, without their common elements."""
     found = [s for sid, s in statements(stack).items() if sid.startswith("SessionManagerDecrypt")]
     for statement in found:
         assert (statement["Effect"], statement["Action"]) == ("Allow", "kms:Decrypt")

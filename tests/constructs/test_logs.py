@@ -46,7 +46,7 @@ def joined(*parts: object) -> dict[str, Any]:
 
 
 def below(arn: Any, rest: str) -> object:  # noqa: ANN401
-    """The ARN with this behind it, as CDK writes it."""
+    """The ARN with this text at its end, as CDK writes it."""
     match arn:
         case str():
             return arn + rest
@@ -223,7 +223,7 @@ KEYS_OF_BUCKETS: Final[dict[str, tuple[MakeBucket, object]]] = {
 
 
 def with_rule(stack: cdk.Stack) -> s3.CfnBucket:
-    """A bucket with a rule that says nothing of a key."""
+    """A bucket with an encryption rule that names no key."""
     rule = s3.CfnBucket.ServerSideEncryptionRuleProperty(bucket_key_enabled=True)
     encryption = s3.CfnBucket.BucketEncryptionProperty(server_side_encryption_configuration=[rule])
     return s3.CfnBucket(stack, "Logs", bucket_encryption=encryption)
@@ -260,7 +260,7 @@ def of_keys(found: dict[str, dict[str, Any]]) -> list[tuple[object, object, obje
 
 
 def on_bucket_key(resource: object, condition: object = None) -> list[tuple[object, ...]]:
-    """What the agent needs of the bucket's key, and no more on any key."""
+    """Only the permissions on the bucket's key that the agent needs."""
     return [(["kms:Decrypt", "kms:GenerateDataKey"], resource, condition)]
 
 
@@ -279,7 +279,7 @@ def test_bucket_keys_are_granted(stack_here: cdk.Stack, make: MakeBucket, resour
 
 
 def included(stack: cdk.Stack, folder: Path, key_id: object) -> CfnInclude:
-    """A template with a bucket whose key is named so, and with a key, an alias and a log group."""
+    """A template with a key, an alias, a log group, and a bucket that names its key by `key_id`."""
     default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key_id}
     encryption = {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": default}]}
     maybe = {"Fn::If": ["Wanted", encryption, {"Ref": "AWS::NoValue"}]}
@@ -310,7 +310,7 @@ KEYS_OF_TEMPLATES: Final[list[tuple[object, object, object]]] = [
     ({"Fn::Sub": "alias/${Given}"}, KEYS_HERE, {"Fn::Join": ["", ["alias/", {"Ref": "Given"}]]}),
     ({"Fn::Sub": f"{IN_REGION}alias/aws/s3"}, None, None),
 ]
-"""A bucket's key in a template, the resource that is granted on, and the alias in its condition."""
+"""A bucket's key in a template, the resource of the grant, and the alias in its condition."""
 # a bucket with one of these is warned of
 KNOWN_AT_DEPLOYMENT: Final[list[object]] = [
     *({"Fn::Sub": one} for one in ("${Given}", "${!Given}")), "{{resolve:ssm:/sessions/key}}",

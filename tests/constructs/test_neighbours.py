@@ -30,7 +30,7 @@ RESOURCES: Final = {
     f"arn:aws:s3:::{BUCKET}": "the bucket", f"arn:aws:s3:::{BUCKET}/*": "all objects of the bucket",
     f"arn:aws:s3:::{BUCKET}/{PREFIX}/*": "the objects below the prefix",
 }  # fmt: skip
-"""What the page calls each resource."""
+"""The page's name for each resource."""
 
 CORE: Final = "AmazonSSMManagedInstanceCore"
 
@@ -72,7 +72,7 @@ def granted(statements: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
 
 
 def ecs_exec(key_of: Callable[[cdk.Stack], kms.IKey] = existing_key) -> list[dict[str, Any]]:
-    """What CDK's ECS grants for `enable_execute_command`, with all that can be set."""
+    """The statements of CDK's ECS for `enable_execute_command`, with all options set."""
     stack = cdk.Stack(cdk.App(), "Stack", env=HERE)
     cluster = ecs.Cluster(
         stack,

@@ -32,7 +32,7 @@ OTHER_INSTANCE: Final = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0fedcba98765
 MANAGED_INSTANCE: Final = f"arn:aws:ssm:{REGION}:{ACCOUNT}:managed-instance/mi-0123456789abcdef0"
 OPERATORS: Final = iam.AccountPrincipal(ACCOUNT)
 SESSION_KINDS: Final = ("_ssh", "_forwarding", "_commands", "_desktop")
-"""How the options end that allow another kind of session."""
+"""The ends of the names of the options that allow another kind of session."""
 CHECK_DOCUMENT: Final = {"BoolIfExists": {"ssm:SessionDocumentAccessCheck": "true"}}
 
 
@@ -45,12 +45,12 @@ def group(stack: cdk.Stack) -> iam.Group:
 
 
 def grant(stack: cdk.Stack, grantee: iam.IGrantable, **access: Any) -> iam.Grant:  # noqa: ANN401
-    """A grant on the account's default document; on every instance where nothing else is said."""
+    """A grant on the account's default document; by default, on every instance."""
     return preferences(stack).grant_start_session(grantee, **access or {"all_instances": True})
 
 
 def statements(stack: cdk.Stack) -> list[dict[str, Any]]:
-    """Those of the one policy in the stack's template, inline or managed."""
+    """The statements of the only policy in the stack's template, inline or managed."""
     ((body),) = [
         body
         for kind in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
@@ -75,7 +75,7 @@ def by_sid(stack: cdk.Stack) -> dict[str, dict[str, Any]]:
 
 
 def arn(service: str, resource: str, *, region: str = REGION, account: str = ACCOUNT) -> Any:  # noqa: ANN401
-    """An ARN in whatever partition the stack is deployed to."""
+    """An ARN in the partition in which the stack is deployed."""
     return in_partition(f":{service}:{region}:{account}:{resource}")
 
 
@@ -275,7 +275,7 @@ def test_a_grant_with_everything_fits_into_a_users_inline_policies(make_app: Mak
 
 @jsii.implements(iam.IPrincipal)
 class PermissionSet(cdk.Resource):
-    """What a construct library for IAM Identity Center has: statements that go somewhere else."""
+    """A grantee of a library for IAM Identity Center, which keeps its statements itself."""
 
     def __init__(self, scope: cdk.Stack, construct_id: str, *, takes: bool = True) -> None:
         super().__init__(scope, construct_id)
@@ -309,7 +309,7 @@ class PermissionSet(cdk.Resource):
 
 @jsii.implements(iam.IGrantable)
 class Owner(cdk.Resource):
-    """A construct that is granted to by the principal that it has."""
+    """A construct whose `grant_principal` is another principal."""
 
     def __init__(self, scope: cdk.Stack, construct_id: str, principal: iam.IPrincipal) -> None:
         super().__init__(scope, construct_id)
@@ -535,7 +535,7 @@ def test_a_groups_id_names_its_policy(make_app: MakeApp, names: int, *, region_i
 def test_what_wraps_an_immutable_role_hides_that_it_takes_nothing(
     stack_here: cdk.Stack, wrap: Callable[[iam.IPrincipal], iam.IPrincipal]
 ) -> None:
-    """As documented: CDK reports success, and does not show the role that is wrapped."""
+    """As documented: CDK reports success, and does not reveal the wrapped role."""
     role = iam.Role.from_role_name(stack_here, "It", "Existing", mutable=False)
 
     assert grant(stack_here, wrap(role)).success
@@ -593,7 +593,7 @@ TAG: Final = "ssm:resourceTag/aws:ssmmessages:session-id"
 
 
 def evaluator(stack: cdk.Stack, user_id: str = "AIDA1") -> May:
-    """What the deployed statements let an operator of this id do."""
+    """What the deployed statements allow an operator with this id."""
     text = json.dumps(deployed(statements(stack)))
     return evaluated(json.loads(text.replace("${aws:userid}", user_id)))
 

@@ -95,7 +95,7 @@ UNFIT: Final[dict[str, Make]] = {
     "L1 alias by a Ref": lambda s: l1_alias(s, rsa(s).ref),
     "L1 alias by an ARN": lambda s: l1_alias(s, signing_key(s).key_arn),
 }
-"""Keys that are known not to decrypt."""
+"""Keys that certainly can't decrypt."""
 ON_NO_KEY: Final[dict[str, Make]] = {
     "AWS managed": lambda s: imported_alias(s, "alias/aws/ssm"),
     "AWS managed, by ARN": lambda s: existing_key(s, resource="alias/aws/ssm"),
@@ -151,7 +151,7 @@ IN_A_DOCUMENT: Final = ("encryption_key", "log_bucket", "log_prefix", "log_group
 
 
 def takers(stack: cdk.Stack, option: str) -> dict[str, Take]:
-    """Whatever takes the option."""
+    """All constructs and functions that take the option."""
     vpc, role = ec2.Vpc(stack, "Vpc", max_azs=1), existing_role(stack, "Role")
     permissions = SessionManagerPermissions(stack, "Permissions", role=role)
     found: dict[str, Take] = {

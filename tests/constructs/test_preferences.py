@@ -234,7 +234,7 @@ ENCRYPTED_OR_NOT_KNOWN: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
 
 @jsii.implements(cdk.IStableAnyProducer)
 class Later:
-    """A value that CDK asks for at synthesis only."""
+    """A value that CDK asks for only at synthesis."""
 
     def produce(self) -> object:
         return None

@@ -318,7 +318,7 @@ def test_an_immutable_role_is_refused_where_roles_are_customized(make_app: MakeA
 
 
 def roads_of_an_owned_role(stack: cdk.Stack) -> list[object]:
-    """The role, and all by which it can be reached."""
+    """The role, and everything through which an app can refer to it."""
     role = owned_role(stack)
     return [
         role,

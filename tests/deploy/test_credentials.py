@@ -1,8 +1,8 @@
-"""What `verify --print-permissions` prints is enough where IAM is enforced, and services refuse.
+"""The policy of `verify --print-permissions` is enough where IAM is enforced.
 
-MiniStack enforces it on IAM, KMS, CloudWatch Logs and S3, and says what EC2 and Systems Manager may
-be asked. The latter two are refused as they document. That each action is needed, and which checks
-are unknown without it, is in tests/verify/test_permissions.py.
+MiniStack enforces it for IAM, KMS, CloudWatch Logs and S3, and decides which calls of EC2 and of
+Systems Manager the gateway refuses, as the two services document. That each action is needed, and
+which checks are unknown without it, is in tests/verify/test_permissions.py.
 """
 
 from session_manager_permissions._verify.checks import policy_for_credentials
@@ -13,7 +13,7 @@ from .test_diagnosis import CANNOT_ASK
 
 
 def without(diagnoser: Diagnoser, action: str = "") -> str:
-    """A user whose policy is the one printed, less this action."""
+    """A user with the printed policy, without one action."""
     (statement,) = policy_for_credentials()["Statement"]
     kept = [one for one in statement["Action"] if one != action]
     name = f"without-{action.replace(':', '-')}"

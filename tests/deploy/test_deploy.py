@@ -40,7 +40,7 @@ def added_policies(profile: ExistingProfile) -> list[str]:
 
 
 def policy_of_the_page(account: str, without: str = "") -> dict[str, list[dict[str, object]]]:
-    """The least policy to deploy with, less an action."""
+    """The least policy to deploy with, without one action."""
     (text,) = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     policy: dict[str, list[dict[str, object]]] = json.loads(text.replace("111122223333", account))
     for statement in policy["Statement"]:

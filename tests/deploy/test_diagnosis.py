@@ -26,7 +26,7 @@ by a NAT gateway / by an internet gateway / no default route / a NAT gateway tha
 egress closed / an ACL that denies / endpoints / a group that lets nobody in
 a policy that denies / own DNS / the VPC without enableDnsSupport
 """
-"""A cause for each check that the services know, and for each thing that a path rests on."""
+"""A cause for each check that the services support, and for each part of a network path."""
 NAMES: Final = [name for line in DEPLOYED.strip().splitlines() for name in line.split(" / ")]
 
 

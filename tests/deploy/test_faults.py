@@ -40,7 +40,7 @@ AFTER_POLICY: Final = "AfterPolicy"
 
 @dataclass(frozen=True)
 class Proxy:
-    """Between the CLI and the local AWS, in whose place it denies one call."""
+    """A proxy between the CLI and the local AWS, which denies one call."""
 
     aws: LocalAws
     operation: str
@@ -53,14 +53,14 @@ class Proxy:
 
 @contextmanager
 def faulty(proxy: Proxy) -> Iterator[LocalAws]:
-    """The same AWS with a fault at one call."""
+    """The same local AWS, with an error for one call."""
     with served(proxy) as address:
         yield replace(proxy.aws, port=int(address.rpartition(":")[2]))
 
 
 @dataclass(frozen=True)
 class Target:
-    """A role with policies of its own team, and a stack that gives it ours."""
+    """A role with policies of its own team, and a stack that attaches this library's policy."""
 
     profile: ExistingProfile
     folder: Path
@@ -99,11 +99,11 @@ class Target:
         return Path(app.synth().directory)
 
     def put(self, app: Path) -> None:
-        """Have CloudFormation make the stack, or update it, to the end."""
+        """Make CloudFormation create or update the stack, and wait for the end."""
         stacks.put(self.profile.aws, app)
 
     def start(self, app: Path) -> None:
-        """Have CloudFormation begin to."""
+        """Make CloudFormation begin to create or update the stack."""
         (template,) = app.glob("*.template.json")
         stacks.start(self.profile.aws, template)
 
@@ -129,7 +129,7 @@ class Target:
         until(lambda: AFTER_POLICY in {event["LogicalResourceId"] for event in self.events()})
 
     def end_wait(self) -> None:
-        """Have the wait condition fail."""
+        """Make the wait condition fail."""
         cloudformation = self.profile.aws.client("cloudformation")
 
         def is_taken() -> bool:
@@ -147,7 +147,7 @@ class Target:
         until(is_taken)
 
     def theirs(self) -> dict[str, Any]:
-        """All that IAM tells of profile and role, but for the policy that we add."""
+        """All that IAM says about the profile and the role, except the policy of this library."""
         found: dict[str, Any] = self.profile.description()
         for name in added_policies(self.profile):
             del found["inline"][name]
@@ -249,7 +249,7 @@ def test_an_update_that_rolls_back_leaves_the_policy_as_it_was(target: Target) -
 
 
 def delete_role(profile: ExistingProfile) -> dict[str, Any]:
-    """Delete the role as someone would by hand, and tell what it was."""
+    """Delete the role as somebody would by hand, and return its description."""
     made: dict[str, Any] = profile.description()
     client, role = profile.aws.client("iam"), {"RoleName": profile.role_name}
     client.remove_role_from_instance_profile(**role, InstanceProfileName=profile.name)

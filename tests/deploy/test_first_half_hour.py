@@ -46,7 +46,7 @@ def packages() -> str:
 
 @dataclass(frozen=True)
 class Newcomer:
-    """A checkout, a home, and what the index would have: the wheel."""
+    """A checkout, a home folder, and the wheel, which a package index would have."""
 
     folder: Path
 
@@ -55,14 +55,14 @@ class Newcomer:
         return self.folder / "checkout"
 
     def from_checkout(self, script: str) -> str:
-        """The script, which installs what is in the checkout from wherever it runs."""
+        """The script, changed so that it installs the checkout from any folder."""
         install = rf"(cd {self.checkout} && \1)"
         return re.sub(r"^(pip install .*)$", install, script, flags=re.MULTILINE)
 
     def run(
         self, script: str, environment: dict[str, str] | None = None, *, cwd: Path | None = None
     ) -> str:
-        """What a shell says to the script, line by line as it stands."""
+        """Run the script in a shell, line by line, and return its output."""
         kept = {k: v for k, v in os.environ.items() if not NOT_OF_A_NEWCOMER.match(k.upper())}
         found = " ".join(filter(None, [os.environ.get("PIP_FIND_LINKS"), f"{self.folder}/index"]))
         done = subprocess.run(
@@ -110,7 +110,7 @@ def profile(aws: LocalAws) -> ExistingProfile:
 
 @pytest.fixture(scope="module")
 def account(aws: LocalAws, profile: ExistingProfile) -> dict[str, str]:
-    """The environment of who has an account with the profile and the role of the README."""
+    """The environment of a user whose account has the profile and the role of the README."""
     assert profile.name == "web-server"
     trust = {"Statement": {"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}}
     aws.client("iam").create_role(RoleName="web-server", AssumeRolePolicyDocument=json.dumps(trust))

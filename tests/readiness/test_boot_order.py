@@ -50,7 +50,7 @@ FROM_ID: Final = scaling(LaunchTemplate=BY_ID)
 
 
 def waiting(on: object = None, /, **properties: object) -> Body:
-    """An instance that waits for something, or refers to it."""
+    """An instance that depends on a resource, or refers to it."""
     return machine(**PROFILE, **properties) | ({} if on is None else {"DependsOn": on})
 
 

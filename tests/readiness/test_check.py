@@ -68,7 +68,7 @@ def rules(capsys: Capture, *arguments: str) -> list[str]:
 
 
 def refused(capsys: Capture, *arguments: str) -> str:
-    """What the command says of what it can't read."""
+    """The error of the command for an input that it can't read."""
     assert main(["check", *arguments]) == 2
     out, err = capsys.readouterr()
     assert out == ""

@@ -68,7 +68,7 @@ def the(compute: Compute) -> Known:
 
 
 def computes(paths: list[str]) -> list[Compute]:
-    """What launches instances, where there is one world."""
+    """The compute of templates that have only one world."""
     assembly = Assembly(paths)
     launchers = Launchers(PartsOf(assembly))
     found: list[Compute] = []
@@ -223,7 +223,7 @@ SPECIFICATIONS: Final[tuple[object, ...]] = (
     *(by_id("1"), by_id(GIVEN), OTHERS, {"LaunchTemplateName": "Other"}),
     *({"LaunchTemplateId": ref("Group")}, GIVEN),
 )
-"""Which launch template a fleet names."""
+"""The forms in which a fleet names a launch template."""
 
 
 # Fleets ------------------------------------------------------------------------------------------

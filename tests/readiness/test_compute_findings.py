@@ -62,7 +62,7 @@ MINIMAL: Final = f"resolve:ssm:{PATH}"
 
 
 def trusts(written: object, **more: object) -> Parts:
-    """A role of these policies, which AWS's own policy makes ready."""
+    """A role with this trust policy, which AWS's own policy makes ready otherwise."""
     given = {"ManagedPolicyArns": [CORE], "AssumeRolePolicyDocument": written, **more}
     return {"Role": resource("AWS::IAM::Role", **given)}
 
@@ -113,7 +113,7 @@ def test_one_cause_of_many_instances_is_one_finding(check: Check) -> None:
 def test_host_management_in_the_region_of_compute(
     check: Check, region: str, also: Parts, role: Parts, found: Found, *, is_open: bool
 ) -> None:
-    """It helps if it is in each region of compute. That of the profile, here eu-west-1, is none."""
+    """It helps only in each region of compute. The profile's region, eu-west-1, does not count."""
     there = profile_and_role(role, **also)
     there["Resources"]["Profile"]["Properties"]["InstanceProfileName"] = "web"
     here = {"Machine": machine(IamInstanceProfile="web", SubnetId="subnet-1")}
@@ -144,7 +144,7 @@ def other(kind: str, **properties: object) -> Parts:
 
 
 def custom(of: str) -> Parts:
-    """A custom resource that is given a resource of the template."""
+    """A custom resource that refers to a resource of the template."""
     return {"Custom": resource("Custom::Attach", Of=ref(of))}
 
 
@@ -204,7 +204,7 @@ def encoded(script: bytes) -> str:
 
 
 def with_config(parts: Parts, **config: Parts) -> Parts:
-    """The instance of these parts, on which `cfn-init` does this."""
+    """The instance of these parts, on which `cfn-init` applies this configuration."""
     init = {"AWS::CloudFormation::Init": {"config": config}}
     return {"Instance": parts["Instance"] | {"Metadata": init}}
 
@@ -222,19 +222,19 @@ def with_script(*lines: str) -> Parts:
 
 
 def with_policy(written: object) -> Parts:
-    """A role whose inline policy is written so."""
+    """A role with this inline policy."""
     inline_ = {"PolicyName": "Inline", "PolicyDocument": written}
     return {"Role": resource("AWS::IAM::Role", **TRUST, Policies=[inline_])}
 
 
 def of_aws(one: str, other: str) -> Parts:
-    """A role with one of two policies of AWS, by a text of which a condition chooses a part."""
+    """A role with one of two AWS managed policies, as a condition chooses a part of the ARN."""
     arn = {"Fn::Sub": [f"{AWS}${{Name}}", {"Name": either(one, other)}]}
     return {"Role": resource("AWS::IAM::Role", **TRUST, ManagedPolicyArns=[arn])}
 
 
 def by_name(action: str) -> Parts:
-    """A role with a policy of the app by its name, which allows this."""
+    """A role to which a policy of the app, which allows this, is attached by the role's name."""
     allows = {"Statement": [may("Allow", action)]}
     named = {"ManagedPolicyName": "named", "PolicyDocument": allows}
     arn = "arn:aws:iam::111122223333:policy/named"
@@ -391,7 +391,7 @@ BUILDER: Final = "AWS::ImageBuilder::"
 
 
 def built(command: str = "yum update -y", **agent: object) -> Parts:
-    """An image by EC2 Image Builder, whose component runs this, and the instance of it."""
+    """An image of EC2 Image Builder, whose component runs this, and an instance of the image."""
     step = "  - action: ExecuteBash\n    inputs:\n      commands:\n"
     data = f"phases:\n- name: build\n  steps:\n{step}      - {command}\n"
     more = {"AdditionalInstanceConfiguration": {"SystemsManagerAgent": agent}}
@@ -410,7 +410,7 @@ def manifest(*texts: object) -> Parts:
 
 
 def node_class(key: str, value: object) -> Parts:
-    """What Karpenter launches nodes by."""
+    """The manifest by which Karpenter launches nodes."""
     return manifest(f'[{{"kind":"EC2NodeClass","spec":{{"{key}":"', value, '"}}]')
 
 

@@ -1,4 +1,4 @@
-"""What the check costs: the calls of functions, of which there are as many on every machine."""
+"""The cost of the check, in calls of functions, whose number is the same on every machine."""
 
 import runpy
 import sys
@@ -22,7 +22,7 @@ from .test_worlds import of_regions
 
 
 def calls(folder: Path, body: Body, *, network: bool = True) -> int:
-    """How many functions the check of a template calls."""
+    """The number of function calls for the check of a template."""
     count = 0
 
     def note(_frame: FrameType, event: str, _argument: object) -> None:
@@ -52,7 +52,7 @@ def of_instances(number: int) -> Body:
 
 
 def waiting(number: int) -> Body:
-    """Instances that wait for each other."""
+    """Instances that depend on each other."""
     given = {"IamInstanceProfile": ref("Profile")}
     late = policy(ALL | {"Sid": "SessionManagerChannels"})
     parts = {f"Late{one}": late for one in range(3)} | {"Machine0": machine(**given)}
@@ -67,7 +67,7 @@ def of_one_role(number: int) -> Body:
 
 
 def of_roles_and_policies(number: int) -> Body:
-    """No role is known."""
+    """Roles with their profiles and policies, and policies whose roles are not known."""
     more: Body = {}
     for one in range(number):
         of_role = profile_and_role(roles=[ref(f"Role{one}")])["Resources"]
@@ -92,7 +92,7 @@ def without_profiles(number: int) -> Body:
 
 
 def with_a_script(number: int) -> Body:
-    """A script that reads a map of that many rows over and over."""
+    """A script that reads a map with `number` rows again and again."""
     body = of_regions(number)
     given = body["Resources"]["Instance"]["Properties"]
     given["UserData"] = {"Fn::Base64": {"Fn::Join": ["", [given["ImageId"]] * 20]}}

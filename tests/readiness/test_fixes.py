@@ -1,4 +1,4 @@
-"""What a finding says to change, done, makes it go and raises no other.
+"""A finding disappears once its fix is applied, and the fix raises no other finding.
 
 Its fix is run as it stands in an app, and its steps are done to a template.
 """
@@ -67,7 +67,7 @@ TEMPLATES = sorted(
 
 
 class Judged:
-    """An app or a stage that is synthesized, with what the check says of it."""
+    """A synthesized app or stage, with the check's report about it."""
 
     def __init__(self, app: cdk.Stage) -> None:
         assembly = app.synth(force=True)
@@ -99,7 +99,7 @@ def is_code(fix: str) -> bool:
 
 
 def use(app: cdk.App, finding: reports.Finding) -> None:
-    """Run a fix in what its first line names, in a function whose names it leaves alone."""
+    """Run a fix in the construct that its first line names, in a function with names of its own."""
     stacks = (one for one in app.node.find_all() if isinstance(one, cdk.Stack))
     (stack,) = (one for one in stacks if one.template_file == finding.file)
     named = re.findall('"(.*?)"', finding.fix.partition("\n")[0])
@@ -113,7 +113,7 @@ def use(app: cdk.App, finding: reports.Finding) -> None:
 
 
 def assert_each_fix_mends(build: Callable[[], cdk.App]) -> Judged:
-    """Use each fix on its own, in an app of its own."""
+    """Apply each fix by itself, in a new app."""
     before = Judged(build())
     for finding in before.findings:
         if is_code(finding.fix):
@@ -127,7 +127,7 @@ def assert_each_fix_mends(build: Callable[[], cdk.App]) -> Judged:
 
 
 def mended(build: Callable[[], cdk.App], order: int = -1) -> Judged:
-    """Use all fixes, the last one first, and all of what is found then."""
+    """Apply all fixes, the last one first, and then those of the remaining findings."""
     used: dict[str, reports.Finding] = {}
     judged = Judged(build())
     for _ in range(2):
@@ -333,7 +333,7 @@ def fleet_of_a(stack: cdk.Stack) -> None:
 
 
 def mixin(stack: cdk.Stack) -> None:
-    """Apply a mixin to all that is there, of which the stack is the last."""
+    """Apply a mixin to all existing constructs, of which the stack is the last."""
     scope = cast("Construct", stack.node.scope)
     cdk.Mixins.of(scope).apply(SessionManagerAccess(allow_registration=True))
 
@@ -776,7 +776,7 @@ def findings(*paths: Path) -> list[Finding]:
 
 
 def do(step: Step) -> None:
-    """Do to the file of a template what a step says."""
+    """Apply a step to the file of a template."""
     assert step.template is not None, step.text
     file = step.template.path
     body = json.loads(file.read_text())
@@ -821,7 +821,7 @@ REPLACES: Final = re.compile("this change replaces").match
 
 
 def assert_the_steps_mend(path: Path) -> set[str]:
-    """Do the steps of all findings, twice for what shows behind another, and return the rules."""
+    """Apply the steps of all findings, and then of those that they hid; return the rules."""
     told = {one.rule.id for one in findings(path)}
     for _ in range(3):  # a lost log shows once sessions are allowed, and these once the way is open
         steps = [step for one in findings(path) for step in one.steps if not REPLACES(step.text)]
@@ -836,7 +836,7 @@ def assert_the_steps_mend(path: Path) -> set[str]:
 
 
 def override(app: cdk.App, step: Step) -> None:
-    """Do what a step says in an app, by the overrides of docs/check.md."""
+    """Apply a step in an app, by the overrides of docs/check.md."""
     assert step.template is not None, step.text
     stacks = (one for one in app.node.find_all() if isinstance(one, cdk.Stack))
     (stack,) = (one for one in stacks if one.template_file == step.template.path.name)
@@ -875,7 +875,7 @@ def in_words(*paths: Path) -> str:
 
 @pytest.mark.parametrize("name", faults.ON_CONDITIONS)
 def test_what_is_added_is_on_the_condition_of_what_it_refers_to(name: str, tmp_path: Path) -> None:
-    """CloudFormation refuses a reference to what is not deployed."""
+    """CloudFormation refuses a reference to a resource that is not deployed."""
     _, body = faults.INCLUDED[name]
     found = findings(written(tmp_path, body))
     steps = [step for one in found for step in one.steps if not step.path]
@@ -943,7 +943,7 @@ IN_OTHERS: Final[dict[str, tuple[Body, str]]] = {
     "the bucket of a document": (profile_and_role(inline(ALL), Bucket={"Type": "AWS::S3::Bucket"},
         Document=session(s3BucketName={"Ref": "Bucket"})), "Bucket"),
 }  # fmt: skip
-"""A template, and what of it is in another one."""
+"""A template, and the resource of it that is in another template."""
 
 
 def test_a_step_names_what_others_define(tmp_path: Path, snapshot: SnapshotAssertion) -> None:

@@ -140,7 +140,7 @@ ODD: list[Any] = [None, True, 3, -1.5, "text", [], {}, [None], {"a": 1}, [[]], {
 
 
 def places(value: object, at: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    """The way to each part of a template."""
+    """The path to each part of a template."""
     found = [at]
     if isinstance(value, dict):
         found += [way for name, part in value.items() for way in places(part, (*at, name))]

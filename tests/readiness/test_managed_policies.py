@@ -105,7 +105,7 @@ def test_ministack_agrees_where_no_condition_decides(monkeypatch: pytest.MonkeyP
 def test_which_policies_allow_and_deny_what_the_agent_asks_of_all_resources(
     snapshot: SnapshotAssertion,
 ) -> None:
-    """A list that a person has read: one that a newer moto changes is to be read again."""
+    """A person has read this list. If a newer moto changes it, somebody has to read it again."""
     found = [
         f"{answer.name} of {action}: {name}\n"
         for name in sorted(moto())

@@ -193,7 +193,7 @@ FIREWALLS: Final[list[Row]] = [
 
 @pytest.mark.parametrize(("parts", "expected"), rows([*RESOLVERS, *FIREWALLS]))
 def test_who_answers_for_names(check: Check, parts: Parts, expected: str) -> None:
-    """It decides beside a NAT gateway and beside endpoints, and opens nothing that is shut."""
+    """The DNS resolver decides with a NAT gateway and with endpoints, and opens no closed path."""
     for body in (templated(parts), with_endpoints(parts)):
         assert said(check(body)) == expected
     assert said(check(templated(parts, PrivateRoute=None))) == NO_WAY
@@ -316,7 +316,7 @@ SUFFIXES: Final = sorted({one["outputs"]["dnsSuffix"] for one in PARTITIONS})
 
 @pytest.mark.parametrize("partition", PARTITIONS, ids=lambda one: one["id"])
 def test_names_in_each_partition(check: Check, partition: dict[str, Any]) -> None:
-    """A hosted zone is of a service's name where it has the suffix of the partition."""
+    """A hosted zone is for a service's name only if it has the suffix of the partition."""
     own = partition["outputs"]["dnsSuffix"]
     regions = [one for one in partition["regions"] if not one.endswith("-global")]
     assert {Stack(region=one).partition for one in regions} <= {(partition["id"], own)}

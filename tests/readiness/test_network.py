@@ -94,7 +94,7 @@ SERVER: Final = "AWS::EC2::RouteServerPropagation"
 
 
 def routed(**to: object) -> Parts:
-    """The private subnet has another default route."""
+    """A template whose private subnet has another default route."""
     return {"PrivateRoute": route(**to)}
 
 
@@ -107,12 +107,12 @@ def further(block: str = "10.8.0.0/13", /, **to: object) -> Parts:
 
 
 def instead(kind: str, **properties: object) -> Parts:
-    """The app has a resource in place of the route."""
+    """A template with a resource instead of the route."""
     return {"PrivateRoute": resource(kind, **properties)}
 
 
 def blocking(mode: object, but: object = None, **of: object) -> Parts:
-    """Public access is blocked in this mode, but not in the other mode for what is excluded."""
+    """VPC Block Public Access in this mode, and an exclusion in the mode `but`."""
     blocks = part("VPCBlockPublicAccessOptions", InternetGatewayBlockMode=mode)
     excludes = part("VPCBlockPublicAccessExclusion", InternetGatewayExclusionMode=but, **of)
     return {"Blocks": blocks, "Excludes": excludes}
@@ -125,14 +125,14 @@ def of_zone(name: str) -> Parts:
 
 
 def edge(gateway: object, table: object = ref("EdgeTable")) -> Parts:
-    """A route table of a gateway, which sends what comes in to an appliance."""
+    """A route table of a gateway, which diverts inbound traffic to an appliance."""
     inspects = route(ref("EdgeTable"), DestinationCidrBlock="10.0.3.0/24", VpcEndpointId="vpce-1")
     uses = part("GatewayRouteTableAssociation", GatewayId=gateway, RouteTableId=table)
     return {"EdgeTable": part("RouteTable", **VPC_ID), "Inspects": inspects, "Edge": uses}
 
 
 def listing(*entries: object) -> Parts:
-    """A prefix list of the app, which is all that the group lets out to."""
+    """A prefix list of the app, to which alone the group allows outbound traffic."""
     rule = {"IpProtocol": "-1", "DestinationPrefixListId": att("List", "PrefixListId")}
     return {"List": part("PrefixList", Entries=[*entries]), "Group": group(egress=[rule])}
 
@@ -340,7 +340,7 @@ ROUTES: Final[list[Row]] = [
 
 
 def by_groups(*groups: object) -> Parts:
-    """The instance is in these groups; `Shut` lets nothing out."""
+    """An instance with these groups; `Shut` allows no outbound traffic."""
     return {"Shut": group(egress=[NOWHERE]), "Instance.SecurityGroupIds": [*groups]}
 
 
@@ -378,7 +378,7 @@ EGRESS: Final[list[tuple[str, Parts, str, str]]] = [
 
 
 def entries(**more: Parts | None) -> Parts:
-    """A network ACL that lets all in and out has these entries as well."""
+    """A network ACL that allows all traffic, with these entries added."""
     return acl(In=entry(egress=False), **{"Out": entry(egress="true"), **more})
 
 
@@ -448,7 +448,7 @@ STRANGE: Final = {
     "AWS::EC2::SnapshotBlockPublicAccess", "AWS::EC2::SqlHaStandbyDetectedInstance",
     "AWS::EC2::VPCEncryptionControl",
 }  # fmt: skip
-"""What CDK has that may change a network, or names no part of one."""
+"""Types of CDK that may change a network, and types that name no part of one."""
 
 
 def test_what_is_known_of_the_types_of_cdk() -> None:
@@ -469,7 +469,7 @@ def test_what_is_known_of_the_types_of_cdk() -> None:
 
 SELF: Final = {"Admits": group()}
 FOREIGN: Final = {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
-"""What an endpoint is in, by ids."""
+"""The subnets and the groups of an endpoint, by ids."""
 ONE_OF_MANY: Final = {"Fn::Join": ["-", ["sg", *(either("0", "1", f"{ON}{n}") for n in range(7))]]}
 """A group in twice as many worlds as are judged."""
 ALLOWS_ALL: Final = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
@@ -495,18 +495,18 @@ BY_REFERENCE: Final = ALLOWS_ALL | {"Action": "{{resolve:ssm:/action}}"}
 
 
 def admits(**changes: object) -> Parts:
-    """The one rule of the endpoints' group differs."""
+    """Changes of the only rule of the endpoints' group."""
     return {"Admits": group(https(**{"CidrIp": BLOCK, **changes}))}
 
 
 def ingress(condition: str = "", **changes: object) -> Parts:
-    """A rule of its own, of the endpoints' group."""
+    """A rule of the endpoints' group, as a resource of its own."""
     rule = {"GroupId": ref("Admits"), "IpProtocol": "-1", "CidrIp": BLOCK, **changes}
     return {"Rule": part("SecurityGroupIngress", condition, **rule)}
 
 
 def by_rule(condition: str = "", **changes: object) -> Parts:
-    """The endpoints' group admits by a rule of its own alone."""
+    """The endpoints' group allows inbound traffic only by a rule that is a resource of its own."""
     return {**SELF, **ingress(condition, **changes)}
 
 
@@ -735,7 +735,7 @@ def by_gateway(tables: object) -> Parts:
 
 
 def for_owners(**asked: object) -> Parts:
-    """The policy of the gateway denies the calls on the buckets of others."""
+    """The policy of the gateway endpoint denies calls on the buckets of other owners."""
     denies = DENIES_ALL | {"Condition": {"StringNotEquals": asked}}
     return {"S3.PolicyDocument": {"Statement": [ALLOWS_ALL, denies]}}
 

@@ -195,7 +195,7 @@ MAY_DENY = (
     *(sub(f"{OF_AWS}${{Name}}"), sub(f"{AWS}${{P}}", P=ref("Name"))),
     *({"Fn::Join": ["", [AWS, ref("Name")]]}, AWS + "{{resolve:ssm:/policy}}"),
 )
-"""The ARNs that functions leave open."""
+"""ARNs that are not known, as functions make them."""
 BUT_BUCKET: Final = {"Effect": "Allow", "Action": "*", "NotResource": "arn:aws:s3:::bucket"}
 DENIES_BUT: Final = BUT_BUCKET | {"Effect": "Deny"}
 BUT_SOME: Final = BUT_BUCKET | {"NotResource": "arn:aws:ec2:*:*:instance/i-1*"}

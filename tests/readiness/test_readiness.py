@@ -270,7 +270,7 @@ def length(*statements: Statement) -> int:
 
 
 def padding(characters: int) -> Statement:
-    """A statement with which alone a document has this many characters."""
+    """The only statement of a document that then has this many characters."""
     return deny("s3:*", on=f"{BUCKET}{'x' * (characters - length(deny('s3:*', on=BUCKET)))}")
 
 

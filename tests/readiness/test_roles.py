@@ -34,13 +34,13 @@ CUSTOM: Final = resource("Custom::Role")
 
 
 def of_arn(arn: object, place: int = 1) -> Body:
-    """A role's name out of its ARN, as `iam.Role.from_role_arn` makes it."""
+    """A role's name, taken from its ARN as `iam.Role.from_role_arn` does."""
     parts = {"Fn::Select": [5, {"Fn::Split": [":", arn]}]}
     return {"Fn::Select": [place, {"Fn::Split": ["/", parts]}]}
 
 
 def on_role(name: object, **more: object) -> Body:
-    """A policy that makes ready whichever role it is attached to."""
+    """A policy that makes any role ready to which it is attached."""
     return policy(ALL, roles=[name], **more)
 
 
@@ -122,7 +122,7 @@ NEVER: Final = {"Conditions": {"C": {"Fn::Equals": ["a", "b"]}}}
 
 
 def behind(roles: object, role: Body | None = None) -> Body:
-    """A ready role, and a profile that names its roles so."""
+    """A ready role, and a profile with these `Roles`."""
     return profile_and_role((role or {}) | inline(ALL), roles, Custom=CUSTOM)
 
 
@@ -493,7 +493,7 @@ def test_policy_on_a_named_role(check: Check, names: tuple[object, object], foun
 
 
 def nesting(of: object = None, role: Body | None = None, **more: object) -> Body:
-    """A role, and a nested stack that is given `of`."""
+    """A role, and a nested stack to which `of` is passed."""
     given = {"Parameters": {"Of": of}} if of else {}
     return profile_and_role(role, Nested=nested("nested", **given) | more)
 

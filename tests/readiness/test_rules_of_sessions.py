@@ -42,7 +42,7 @@ def default(**inputs: object) -> Body:
 
 
 def key(*principals: object) -> Body:
-    """A key whose policy lets the account in, and these principals."""
+    """A key whose policy allows the account, and these principals."""
     root = {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}
     statements = [allow("kms:*", Principal={"AWS": one}) for one in (root, *principals)]
     return resource("AWS::KMS::Key", KeyPolicy={"Statement": statements})
@@ -96,7 +96,7 @@ SSE: Final = "s3:x-amz-server-side-encryption"
 
 
 def closed(to: object) -> Body:
-    """A policy of the bucket that denies everybody everything on this."""
+    """A bucket policy that denies everybody everything on this resource."""
     denies = {"Statement": [deny("s3:*", on=to, **ANYBODY)]}
     return resource("AWS::S3::BucketPolicy", Bucket=ref("Bucket"), PolicyDocument=denies)
 
@@ -132,7 +132,7 @@ LOGGED: Final = own(**TO_GROUP)
 
 
 def of_role(**properties: object) -> Body:
-    """A role that is ready but for these properties."""
+    """A role that is ready, except for these properties."""
     return {"Role": resource("AWS::IAM::Role", **TRUST | inline(ALL) | properties)}
 
 
