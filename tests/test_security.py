@@ -24,7 +24,7 @@ def test_each_action_that_widens_a_grant_is_one_of_iam() -> None:
         for privilege in service["privileges"]
     }
 
-    rows = table("the grant rests on", PAGE)
+    rows = table("the grant depends on", PAGE)
     named = [[one for one in code(row[1]) if re.fullmatch(r"[a-z0-9]+:\w+", one)] for row in rows]
 
     assert len(rows) == 6
