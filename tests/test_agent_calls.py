@@ -33,7 +33,7 @@ NOT_NEEDED: Final = {
 
 
 def calls(scenario: str) -> Iterator[dict[str, Any]]:
-    """What the agent calls and does not work without, if it is used as the options say."""
+    """The calls that the agent needs for the features that the options of a scenario enable."""
     options = SCENARIOS[scenario](cdk.Stack(env=HERE))
     uses = {"every session", *(name for name, value in options.items() if value)}
     bucket: Any = options.get("log_bucket")
@@ -46,7 +46,7 @@ def calls(scenario: str) -> Iterator[dict[str, Any]]:
 
 
 def allows(statement: dict[str, Any], call: dict[str, Any]) -> bool:
-    """Whether IAM allows the call by the statement."""
+    """Whether the statement allows the call."""
     return (
         call["action"] in as_list(statement["Action"])
         and any(fnmatchcase(call["on"], one) for one in as_list(statement["Resource"]))
@@ -59,7 +59,7 @@ def allows(statement: dict[str, Any], call: dict[str, Any]) -> bool:
 
 
 def meets(call: dict[str, Any], operator: str, key: str, value: str) -> bool:
-    """Whether the call meets a condition; its key has the alias."""
+    """Whether the call meets a condition; the KMS key of the call has the alias."""
     if operator == "Null":
         return (key not in call.get("context", ())) == (value == "true")
     assert operator == "ForAnyValue:StringEquals"

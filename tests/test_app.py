@@ -142,7 +142,7 @@ def build_from_file(
 
 
 def refusal(folder: Path, context: Mapping[str, object], text: str = "web") -> str:
-    """What the app ends with, where `names.txt` has this text."""
+    """The message that the app ends with, where `names.txt` has this text."""
     (folder / "names.txt").write_text(text, encoding="utf-8")
     with pytest.raises(SystemExit) as error:
         run_here(folder, context)
@@ -213,7 +213,7 @@ def test_an_option_that_the_file_lacks_is_a_warning(here: Path) -> None:
 
 
 def synthesized(folder: Path) -> str:
-    """All that the CLI reads, but for the tree."""
+    """All files that the CLI reads, except for the construct tree."""
     files = (folder / "cdk.out").glob("*.json")
     return "".join(path.read_text() for path in files if path.name != "tree.json")
 

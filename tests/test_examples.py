@@ -58,7 +58,7 @@ def synthesized(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
 
 
 def with_member(found: dict[str, Template]) -> tuple[Template, Template]:
-    """The administrator's template, and the members'."""
+    """The template of the administrator's account, and the one of the member accounts."""
     (member,) = (name for name in found if name.endswith(".stackset.template.json"))
     (admin,) = found.keys() - {member}
     return found[admin], found[member]
@@ -70,7 +70,7 @@ def of_type(template: Template, kind: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_each_example_is_an_app_that_installs_what_it_is_tested_with(example: Path) -> None:
-    """What a build installs has the build's credentials, which reach every account."""
+    """Packages that a build installs have the build's credentials, which reach every account."""
     assert json.loads((example / "cdk.json").read_text())["app"] == "python3 app.py"
     app = (example / "app.py").read_text(encoding="utf-8")
     imports = re.findall(r"^(?:import|from) (\w+)", app, re.MULTILINE)
@@ -155,7 +155,7 @@ def test_when_the_pipeline_asks(synthesized: Synthesized, snapshot: SnapshotAsse
 
 
 def characters(document: dict[str, Any]) -> int:
-    """What IAM counts of a policy."""
+    """The number of characters that IAM counts in a policy."""
     return len(json.dumps(deployed(document), separators=(",", ":")))
 
 

@@ -57,13 +57,13 @@ def itself(_: cdk.Stack, value: Any) -> Any:  # noqa: ANN401
 
 
 def around(harmless: str) -> st.SearchStrategy[str]:
-    """A valid text with something put into it, or any text."""
+    """A valid text with hostile text inserted, or hostile text alone."""
     places = st.integers(0, len(harmless))
     return HOSTILE | st.builds(lambda at, one: harmless[:at] + one + harmless[at:], places, HOSTILE)
 
 
 class Place(NamedTuple):
-    """A place where a user gives a text."""
+    """An argument by which a user passes a text."""
 
     argument: str
     """What a refusal names."""
@@ -84,7 +84,7 @@ class Place(NamedTuple):
 
 
 def complete(stack: cdk.Stack, option: str, value: object) -> dict[str, Any]:
-    """The option, with the bucket that a prefix needs."""
+    """The option, together with the log bucket that a log prefix requires."""
     bucket = {"log_bucket": existing_bucket(stack)} if option == "log_prefix" else {}
     return {option: value, **bucket}
 
@@ -228,7 +228,7 @@ def new_stack(folder: Path) -> cdk.Stack:
 
 
 def granted(stack: cdk.Stack) -> list[dict[str, Any]]:
-    """The policies and the documents, without the names that are made of others."""
+    """The properties of all policies and documents, without the digests in Sids."""
     kinds = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::SSM::Document")
     found = template(stack).get("Resources", {}).values()
     text = json.dumps([body["Properties"] for body in found if body["Type"] in kinds])
@@ -238,7 +238,7 @@ def granted(stack: cdk.Stack) -> list[dict[str, Any]]:
 
 
 def replaced(value: Any, old: str, new: str) -> Any:  # noqa: ANN401
-    """`value` with another text in it."""
+    """`value`, with `old` replaced by `new` in every text in it."""
     match value:
         case str():
             return value.replace(old, new)
@@ -250,7 +250,7 @@ def replaced(value: Any, old: str, new: str) -> Any:  # noqa: ANN401
 
 
 def refused(error: Exception, argument: str) -> None:
-    """Hold that an error is this library's, and says which argument it is."""
+    """Assert that this library raised the error, and that its message names the argument."""
     assert type(error) in {TypeError, ValueError}
     assert traceback.extract_tb(error.__traceback__)[-1].filename.startswith(PACKAGE)
     assert argument in str(error)
@@ -465,7 +465,7 @@ OF_THE_APP: Final = {
 
 
 def granted_by_app(folder: Path, name: str, value: object) -> object:
-    """What the app grants with one value of the context, or the line that it ends with."""
+    """The app's grants with one value in the context, or the line that the app ends with."""
     others = {} if name.startswith(("role", "instance-profile")) else {"role": "web"}
     if name in {"log-bucket-key", "log-prefix"}:
         others["log-bucket"] = "session-logs"

@@ -61,7 +61,7 @@ def document(stack: cdk.Stack, name: str) -> object:
 
 
 class Kind(NamedTuple):
-    """Something that has a name, and who takes it."""
+    """A kind of name: the construct that has it, and names that AWS takes or refuses."""
 
     construct: Callable[[cdk.Stack, str], object]
     takes: tuple[str, ...]
@@ -141,7 +141,7 @@ def command_takes(option: str, text: str) -> bool:
 
 
 def document_takes(name: str, text: str) -> bool:
-    """Whether a live document that says so can be asked about."""
+    """Whether `verify` accepts a live document in which this field has this text."""
     inputs = {"s3BucketName": "session-logs", name: text}
     content = json.dumps({"sessionType": "Standard_Stream", "inputs": inputs})
     session = Mock(ask=Mock(return_value=content), partition="aws", region=REGION)

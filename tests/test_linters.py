@@ -127,7 +127,7 @@ def analyzed(document: dict[str, Any]) -> list[Any]:
 
 
 def findings(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """What parliament finds, each with what it is about."""
+    """The findings of parliament, each with its location."""
     for finding in analyzed(document):
         if finding.issue == "RESOURCE_STAR":
             sids = {one["Sid"] for one in document["Statement"] if one["Action"] in finding.detail}
@@ -248,7 +248,7 @@ def test_cdk_nag_finds_nothing_in_endpoints(tmp_path: Path) -> None:
 
 
 def example_with_logs(folder: Path, monkeypatch: pytest.MonkeyPatch, pasted: str) -> set[str]:
-    """What the plug-in finds in the example with session logs."""
+    """The violations that the plug-in finds in the example with session logs."""
     (example,) = (text for _, text in blocks("python", PERMISSIONS) if "log_group=" in text)
     app = app_with_nag(folder)
     monkeypatch.setattr(cdk, "App", lambda: app)

@@ -78,7 +78,7 @@ SOURCES: Final = (ROOT / "app.py", *sorted((ROOT / "session_manager_permissions"
 
 
 class World:
-    """What a row has to do with: a stack, and an account where it is asked for."""
+    """The fixtures of a row: a stack, and an account if the row asks for one."""
 
     def __init__(
         self, make_app: MakeApp, folder: Path, patch: pytest.MonkeyPatch, exits: ExitStack
@@ -104,7 +104,7 @@ Cause: TypeAlias = "Callable[[World], object]"
 
 
 def permissions(**options: Any) -> Cause:  # noqa: ANN401
-    """A construct with these options; what is callable makes one in the stack."""
+    """Make a construct with these options; a callable option is called with the stack."""
     return lambda w: SessionManagerPermissions(w.stack, "Permissions", **made(w.stack, options))
 
 
@@ -245,7 +245,7 @@ def owned_elsewhere(stack: cdk.Stack) -> iam.Role:
 
 
 def run(line: str, *changes: Cause) -> Cause:
-    """The command, where this is changed before."""
+    """Run the command after these changes."""
 
     def does(w: World) -> None:
         for change in changes:
@@ -256,12 +256,12 @@ def run(line: str, *changes: Cause) -> Cause:
 
 
 def command(line: str = "--role web", *changes: Cause) -> Cause:
-    """`verify`, in an account that is changed so."""
+    """Run `verify` in an account with these changes."""
     return run(f"verify {line}", lambda w: w.account, *changes)
 
 
 def file(name: str, content: str | bytes) -> Cause:
-    """A file in the folder."""
+    """Write a file in the current folder."""
 
     def does(w: World) -> None:
         path = w.folder / name
@@ -293,12 +293,12 @@ def json_file(text: str | bytes) -> Cause:
 
 
 def with_diagnostics(text: str) -> Cause:
-    """`verify` of a node, with a file of this text."""
+    """Run `verify` of a node, with a diagnostics file of this text."""
     return command(f"{NODE} --agent-diagnostics agent.json", file("agent.json", text))
 
 
 def audit(line: str = "", *does: Cause, region: str | None = REGION, denied: bool = False) -> Cause:
-    """`audit` in an account without instances, which may answer nothing."""
+    """Run `audit` in an account without instances, which may deny `ec2:DescribeInstances`."""
 
     def serve(w: World) -> None:
         account = accounts.Account()
@@ -311,7 +311,7 @@ def audit(line: str = "", *does: Cause, region: str | None = REGION, denied: boo
 
 
 def from_file(text: str) -> Cause:
-    """`audit --from`, with a file of this text."""
+    """Run `audit --from` with a file of this text."""
     return audit("--from audit.json", has_no_large_files, file("audit.json", text))
 
 
@@ -384,17 +384,17 @@ def says_no(operation: str, code: str) -> Cause:
 
 
 def fails_by(error: Exception) -> Cause:
-    """What boto3 comes to, before there is an answer of AWS."""
+    """Have boto3 raise this error in place of an answer to `iam:GetRole`."""
     return has_answer("iam:get_role", error)
 
 
 def fails(error: Exception) -> Cause:
-    """The command about a role, where boto3 comes to this."""
+    """Run `verify` of a role, where boto3 raises this error."""
     return command("--role web", fails_by(error))
 
 
 def refusing(code: str) -> Cause:
-    """The command about a role, where IAM answers with this error."""
+    """Run `verify` of a role, where IAM answers with this error code."""
     return command("--role web", says_no("GetRole", code))
 
 
@@ -409,7 +409,7 @@ def has_no_standard_output(w: World) -> None:
 
 
 def of_document(kind: str, **inputs: object) -> Cause:
-    """The command about a role and a document that holds this."""
+    """Run `verify` of a role with a Session document of this session type and these inputs."""
     content = {"sessionType": kind} | ({"inputs": inputs} if inputs else {})
     answer = has_answer("ssm:get_document", {"Content": json.dumps(content)})
     return command(f"{SERVER} --document {DOCUMENT}", answer)
@@ -424,7 +424,7 @@ def with_env(name: str, value: str) -> Cause:
 
 
 def with_profile(text: str) -> Cause:
-    """`verify` with a profile of this text in the AWS configuration."""
+    """Run `verify` with a profile of this text in the AWS configuration."""
     config = file("config", f"[profile prod]\n{text}")
     return run("verify --role web --profile prod", config, with_env("AWS_CONFIG_FILE", "config"))
 
@@ -452,7 +452,7 @@ def app(*, file: bytes = b"", answer: object = None, **context: Any) -> Cause:  
 
 
 def listed(text: str | bytes = b"web", answer: object = None, **context: Any) -> Cause:  # noqa: ANN401
-    """The app with a file of roles, or of profiles."""
+    """Run the app with a file that lists roles or profiles."""
     kind = {} if "instance_profiles" in context else {"roles": "names.txt"}
     file = text.encode() if isinstance(text, str) else text
     return app(file=file, answer=answer, **kind, **context)
@@ -928,7 +928,7 @@ def note(frame: FrameType, event: str, _: object) -> None:
 
 
 def said(does: Cause, w: World, capsys: pytest.CaptureFixture[str]) -> str:
-    """What the user reads, after where: the exception, or else `warning` and the like."""
+    """The channel and the text of what the user reads: an exception, or else `warning` etc."""
     capsys.readouterr()
     sys.setprofile(note)
     try:
@@ -974,7 +974,7 @@ def test_the_messages(
     subtests: pytest.Subtests,
     snapshot: SnapshotAssertion,
 ) -> None:
-    """Each is as it was, and none is left out.
+    """Each message is as the snapshot has it, and no message is left out.
 
     To reword one: change it, run this with `--snapshot-update`, read the difference, and run
     `make tables`, which writes docs/errors.md.

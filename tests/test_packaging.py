@@ -38,7 +38,7 @@ def workflow_of(name: str) -> Any:  # noqa: ANN401 - what YAML has
 
 
 def ran(*command: str | Path, cwd: Path) -> str:
-    """What a command prints, which must not fail."""
+    """The standard output of a command, which must succeed."""
     done = run(*command, cwd=cwd, env=os.environ | {"CDK_OUTDIR": str(cwd / "cdk.out")})
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -80,7 +80,7 @@ def test_sdist_holds_what_the_wheel_is_built_of(distributions: Path) -> None:
 
 
 def copied_sources(folder: Path) -> Path:
-    """What a build reads, in a folder of its own."""
+    """A copy of the files that a build reads, in a folder of its own."""
     sources = folder / "sources"
     shutil.copytree(ROOT / PACKAGE, sources / PACKAGE, copy_function=shutil.copyfile)
     for name in SOURCES:
@@ -107,7 +107,7 @@ SITE = "https://owner.github.io/session-manager-permissions/"
 
 @pytest.fixture(scope="module")
 def public(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, unpacked, of a project that has an address."""
+    """The unpacked wheel of a project whose repository has an address."""
     folder = tmp_path_factory.mktemp("public")
     sources = copied_sources(folder)
     address = sources / PACKAGE / "_address.py"
@@ -123,12 +123,12 @@ def public(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def metadata(text: str) -> Message:
-    """The metadata of a wheel, whose payload is the README."""
+    """The metadata of a wheel; its payload is the README."""
     return message_from_string(text, policy=email.policy.HTTP)
 
 
 def rendered(readme: str) -> str:
-    """What PyPI makes of the README."""
+    """The HTML that PyPI renders from the README."""
     warnings = io.StringIO()
     page = markdown.render(readme, stream=warnings)
     assert page is not None, warnings.getvalue()

@@ -66,7 +66,7 @@ def table(first_header: str, page: str = README) -> list[list[str]]:
 
 
 def code(cell: str) -> list[str]:
-    """What stands between backticks."""
+    """The texts between backticks in a cell."""
     return re.findall(r"`([^`]+)`", cell)
 
 
@@ -86,7 +86,7 @@ def commands() -> Iterator[tuple[str, list[str]]]:
 
 
 def context_given(words: list[str]) -> dict[str, str]:
-    """What a command of the CLI gives by `-c`."""
+    """The context that a CDK CLI command passes by `-c`."""
     values = [value for option, value in itertools.pairwise(words) if option == "-c"]
     return dict(value.split("=", 1) for value in values)
 
@@ -197,7 +197,7 @@ def refuse_outdated(words: list[str]) -> None:
 
 
 def refuse_other_packages(words: list[str]) -> None:
-    """See to it that a command of pip installs this package, or what its command needs."""
+    """Assert that a pip command installs this package, or what this package's command needs."""
     match words[2:]:
         case [*packages, "&&", "pip", "install", "--no-deps", itself]:
             (needed,) = re.findall(r"^verify = \[(.*)\]$", PROJECT, re.MULTILINE)
@@ -215,7 +215,7 @@ def refuse_other_packages(words: list[str]) -> None:
 
 
 def refuse_unknown_options(words: list[str]) -> None:
-    """See to it that the AWS CLI has the command and its options."""
+    """Assert that the AWS CLI has the command and its options."""
     _, service, operation, *options = words
     client = boto3.client(service, region_name=REGION)
     name = client.meta.method_to_api_mapping[operation.replace("-", "_")]
@@ -334,7 +334,7 @@ def test_each_block_is_one_that_a_test_reads(page: str) -> None:
 
 
 def anchors(page: str) -> set[str]:
-    """Where a link into the page may lead."""
+    """The anchors of a page that a link may target."""
     headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

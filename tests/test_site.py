@@ -76,7 +76,7 @@ def test_nothing_is_loaded_from_another_host(site: Path) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_accessibility(site: Path, browser: Browser, scheme: Literal["light", "dark"]) -> None:
-    """axe finds nothing: contrasts, the order of headings, names, what the keyboard reaches."""
+    """axe finds no violation in contrast, heading order, names and keyboard access."""
     rules = (ROOT / "node_modules/axe-core/axe.min.js").read_text("utf-8")
     with served(site) as address, browser.new_context(color_scheme=scheme) as context:
         page = context.new_page()

@@ -135,7 +135,7 @@ def test_the_endpoints_are_those_of_the_construct() -> None:
 
 
 def granted(*, has_key: bool = True, **options: Any) -> list[tuple[str, list[str], object]]:  # noqa: ANN401
-    """What an operator is granted: the name of the Sid, the actions, and on what."""
+    """The statements that an operator is granted: the Sid, the actions and the resources."""
     stack = cdk.Stack(env=HERE)
     existing = SessionPreferences.from_document_name(
         stack, "Preferences", encryption_key=existing_key(stack) if has_key else None

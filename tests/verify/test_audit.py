@@ -40,7 +40,7 @@ def audit(account: Account, *arguments: str) -> Run:
 
 
 class Row(NamedTuple):
-    """An account, and what must be found."""
+    """An account, and what `audit` must find in it."""
 
     account: Account
     nodes: dict[str, tuple[str, ...]]
@@ -76,13 +76,13 @@ def uses_key(account: Account, *regions: str) -> Account:
 
 
 def denied(if_: Callable[[Question], bool], **says: object) -> Role:
-    """A role that IAM denies some calls, with what else it says of them."""
+    """A role that IAM denies some calls; `says` adds to IAM's evaluation result for them."""
     said = {"EvalDecision": "implicitDeny", **says}
     return Role(decides=lambda asked: said if if_(asked) else None)
 
 
 def by_condition_on_node(asked: Question) -> dict[str, Any] | None:
-    """What IAM says of a role that may decrypt what is of sessions of the first node alone."""
+    """IAM's decision for a role that may decrypt only for sessions of the first node."""
     if asked.action != "kms:Decrypt" or asked.told.get(TARGET_KEY) == [A]:
         return None
     missing = [] if TARGET_KEY in asked.told else [TARGET_KEY]
@@ -90,12 +90,12 @@ def by_condition_on_node(asked: Question) -> dict[str, Any] | None:
 
 
 def of_db(*nodes: str, role: Role, **parts: Any) -> Account:  # noqa: ANN401
-    """Nodes with one profile, whose role is this."""
+    """An account whose nodes share the instance profile `db`, which has this role."""
     return Account(*(Machine(node, profile="db") for node in nodes), roles={"db": role}, **parts)
 
 
 def on_later_page(account: Account, call: str, does: Callable[[], object]) -> Account:
-    """Have something happen before each page of a list but the first, each of one entry."""
+    """Return one entry a page, and call `does` before each page but the first."""
 
     def before(_: str, called: str, asked: dict[str, Any]) -> None:
         if called == call and "NextToken" in asked and "Filters" not in asked:
@@ -106,13 +106,13 @@ def on_later_page(account: Account, call: str, does: Callable[[], object]) -> Ac
 
 
 def lacking_page(account: Account, call: str, code: str) -> Account:
-    """The second page of a list can't be read; of one with a tag it can."""
+    """The second page of a list can't be read, unless the list is filtered by a tag."""
     operation = call.partition(":")[2]
     return on_later_page(account, call, Mock(side_effect=refusal(operation, code)))
 
 
 def ending(account: Account) -> Account:
-    """An instance is terminated between two pages, which then begin with other instances."""
+    """The first instance is terminated between two pages, so the next page begins elsewhere."""
     (first, *_) = account.machines
     return on_later_page(
         account, "ec2:DescribeInstances", lambda: setattr(first, "state", "terminated")
@@ -120,13 +120,13 @@ def ending(account: Account) -> Account:
 
 
 def on_call(account: Account, call: str, does: Callable[[], object]) -> Account:
-    """Have something happen before each call of this name."""
+    """Call `does` before each call of this name."""
     account.before = lambda _, called, __: does() if called == call else None
     return account
 
 
 def losing_role(account: Account) -> Account:
-    """The role is deleted once its profile is read."""
+    """The role is deleted after its instance profile is read."""
     call = "iam:SimulatePrincipalPolicy"
     return on_call(account, call, lambda: account.roles.pop("db", None))
 
@@ -258,7 +258,7 @@ ONE_FOR_TWO: Final = Account(
 
 
 class OfRoles(NamedTuple):
-    """An account, what its roles lack, and which profiles have a role that lacks something."""
+    """An account, the findings for its roles, and the profiles whose role lacks a permission."""
 
     account: Account
     lacks: dict[str, tuple[str, ...]]

@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def opened(browser: Browser, folder: Path) -> Iterator[Callable[..., Page]]:
-    """Open a page; at the end, nothing was complained about, loaded or popped up."""
+    """Open a page that loads nothing else; at the end, assert no message, error or dialog."""
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
 
@@ -98,7 +98,7 @@ def test_picture_fits(opened: Callable[..., Page], width: int, rows: int) -> Non
 
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed")
 def test_page_is_accessible(opened: Callable[..., Page]) -> None:
-    """By the rules of axe: contrast, headings, labels, names of what can be operated."""
+    """axe's rules cover contrast, headings, labels, and the names of interactive elements."""
     page = opened("hostile")
     page.evaluate(AXE.read_text(encoding="utf-8"))
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")

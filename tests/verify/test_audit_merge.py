@@ -23,7 +23,7 @@ OTHER_REGION: Final = "us-east-1"
 
 
 def asked(at: str | None, *nodes: NodeResult, **fields: Any) -> AuditResult:  # noqa: ANN401
-    """A result of one time, or of none."""
+    """The result of an audit at this time, or of one without a time."""
     found = result(list(nodes), asked_at=at, **fields)
     for region in found["regions"]:
         region["asked_at"] = at

@@ -55,7 +55,7 @@ class Page(HTMLParser):
 
 
 def of_all(text: str = "text of the account") -> AuditResult:
-    """A result with each part that the page has, and this text wherever one of the account goes."""
+    """A result for each part of the page, with `text` wherever the account chooses the text."""
     said: Any = {"name": text, "profile": text, "why": [text], "fix": [text]}
     said["role"] = f"arn:aws:iam::{ACCOUNT}:role/{text.replace('/', '')}"
     nodes = [
@@ -146,13 +146,13 @@ def test_ids_are_unique_and_each_link_has_its_end() -> None:
 
 
 def with_region(found: AuditResult, number: int = 0, **fields: Any) -> AuditResult:  # noqa: ANN401
-    """A result in which a region differs."""
+    """The result with these fields of one region changed."""
     found["regions"][number].update(fields)  # type: ignore[typeddict-item]
     return found
 
 
 def of_two(fix: str) -> AuditResult:
-    """Two instances with one fault, each with its fix."""
+    """A result with two instances that fail the same check, each with its own fix."""
     nodes = (("i-1", "web-1"), ("i-2", "web-2"))
     return result([node(i, name=name, causes=["reach"], fix=[fix.format(i)]) for i, name in nodes])
 

@@ -46,7 +46,7 @@ def test_over_http_and_throttled() -> None:
 
 @pytest.fixture
 def slow() -> Iterator[tuple[Served, str]]:
-    """A server of 400 nodes, each of which takes a twentieth of a second."""
+    """A server with 400 nodes, which waits a twentieth of a second before each answer."""
     machines = [Machine(f"i-{n:017x}", (REGION, OTHER_REGION)[n % 2]) for n in range(400)]
     server = Served(Account(*machines), latency=0.05)
     with served(server) as address:
@@ -55,7 +55,7 @@ def slow() -> Iterator[tuple[Served, str]]:
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Processes of the test take Ctrl-C, though a job in the background is started without."""
+    """Let child processes receive Ctrl-C, which a shell's background job ignores by default."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -54,7 +54,7 @@ def asks_little(world: World) -> None:
 
 
 def audit_agrees(said: Cause, of_verify: Run) -> None:
-    """The verdict of an audit follows from the checks."""
+    """Assert that the verdict of an audit follows from the checks of `verify`."""
     found = run(said.world(), "audit", "--output", "json").json["instances"]
 
     instance = of_verify.json["instance"]

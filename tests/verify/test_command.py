@@ -48,7 +48,7 @@ def verify(
     prefix: tuple[str, ...] = (),
     env: dict[str, str],
 ) -> Process:
-    """Run the command, with nobody's account and nothing on standard input."""
+    """Run the command, without credentials and with nothing on standard input."""
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -70,7 +70,7 @@ def verify(
 
 
 def account(endpoint: str) -> dict[str, str]:
-    """What leads to an account that is served here."""
+    """The environment variables that send the command's calls to a local server."""
     return SIGNED_IN | {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": "eu-west-1"}
 
 
@@ -82,7 +82,7 @@ OF_ALIAS: Final = (*OF_ROLE, "--key", ALIAS)
 
 
 class Proxy(NamedTuple):
-    """Answers in place of AWS."""
+    """A proxy that answers in place of AWS."""
 
     status: int
     body: bytes

@@ -22,7 +22,7 @@ ROLES: Final = {"web-server": Role(lacks=(REGISTER,))}
 
 
 def shown_account() -> Account:
-    """The account of the page."""
+    """The account that the page shows."""
     many = [Machine(f"i-{number:017x}") for number in range(350)]
     lacking = [Machine(f"i-0a{number:015x}", profile="web-server", **NEVER) for number in range(23)]
     stopped = [Machine(f"i-0b{n:015x}", OTHER_REGION, state="stopped", **NEVER) for n in range(5)]
@@ -38,7 +38,7 @@ def lines() -> list[str]:
 
 
 def compared(script: str, *files: str) -> tuple[int, str]:
-    """What the example that compares two results exits with and prints."""
+    """The exit status and the output of the example that compares two results."""
     ended = run_python(str(ROOT / script), *files, cwd=Path.cwd())
     return ended.returncode, ended.stdout + ended.stderr
 

@@ -26,7 +26,7 @@ ASKED = ("verify", "--role", "web-server", "--document", DOCUMENT, "--output")
 
 
 def account(inputs: dict[str, Any], session_type: object = "Standard_Stream") -> World:
-    """An account whose document says this."""
+    """An account whose Session document has these inputs and this session type."""
     return World(setting(document={"sessionType": session_type, "inputs": inputs}))
 
 
@@ -122,7 +122,7 @@ def test_the_role_lacks_nothing_that_the_document_needs(chosen: Given, *, narrow
 
 
 def holds(statement: dict[str, Any], told: dict[str, list[str]]) -> bool:
-    """Whether its conditions hold: keys that are to be there, or that are like a pattern."""
+    """Whether the conditions of a statement hold: a key is present, or matches a pattern."""
     return all(
         any(fnmatchcase(value, one) for value in told.get(key, ()) for one in as_list(patterns))
         for operator, wanted in statement.get("Condition", {}).items()
@@ -131,7 +131,7 @@ def holds(statement: dict[str, Any], told: dict[str, list[str]]) -> bool:
 
 
 def granting(policy: dict[str, Any]) -> Callable[[Question], dict[str, str]]:
-    """What IAM answers a role with this policy."""
+    """IAM's decisions for a role that has this policy."""
 
     def decides(asked: Question) -> dict[str, str]:
         holding = [one | {"Condition": {}} for one in policy["Statement"] if holds(one, asked.told)]

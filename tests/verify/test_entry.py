@@ -25,7 +25,7 @@ SAID: Final = "session-manager-permissions: interrupted before there was an answ
 
 
 class Ended(Exception):  # noqa: N818 # it is not an error
-    """The process would have ended with this status."""
+    """Raised in place of ending the process with this status."""
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
 
 
 def interrupt() -> object:
-    """Call what takes a Ctrl-C."""
+    """Call the handler of Ctrl-C."""
     handler: Any = signal.getsignal(signal.SIGINT)
     return handler(signal.SIGINT, None)
 

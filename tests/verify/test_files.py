@@ -36,7 +36,7 @@ WAYS: Final = [
 
 
 def lacking(*names: str, lacks: tuple[str, ...] = ("reach",), **options: list[str]) -> AuditResult:
-    """A result in which these profiles lack permissions."""
+    """A result in which the roles of these profiles lack permissions."""
     known = {name.replace("_", "-"): values for name, values in options.items()}
     role: Any = audits.role(lacks=[*lacks], profiles=[*names]) | {"options": known}
     return audits.result([], roles=[role], profiles=[*names])
@@ -55,7 +55,7 @@ FULL: Final = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 @contextmanager
 def limited() -> Iterator[None]:
-    """No file has more than two bytes."""
+    """Let the process write no file of more than two bytes."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2, limits[1]))
@@ -190,7 +190,7 @@ KEY, ALIAS = (f"arn:aws:kms:eu-west-1:111122223333:{of}" for of in ("key/1", "al
 
 
 class Adds(NamedTuple):
-    """What a list has, what the audit knows of it, and what is added and said."""
+    """The lines of a list, the audit's options and findings, the lines added, and the message."""
 
     has: str
     added: str = ""

@@ -1,4 +1,4 @@
-"""The diagnosis of one node: what no row of `causes.py` shows."""
+"""The diagnosis of one node, in the cases that no row of `causes.py` shows."""
 
 from typing import Any, Final
 

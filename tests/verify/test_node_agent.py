@@ -1,4 +1,4 @@
-"""What the agent's own diagnostics add; the rows are as amazon-ssm-agent writes them."""
+"""What the agent's own diagnostics add. The rows are as amazon-ssm-agent writes them."""
 
 import json
 from functools import partial

@@ -33,7 +33,7 @@ def verify_json(world: World) -> Run:
 
 
 def test_json_of_a_node(snapshot: SnapshotAssertion) -> None:
-    """All fields but the checks, of which one has all of its own."""
+    """The output has all fields, and one check that has all fields of a check."""
     found = verify_json(World(World.uses, denying("kms:Decrypt")))
 
     assert (found.status, found.err) == (1, "")

@@ -28,7 +28,7 @@ def ago(**units: float) -> datetime:
 
 
 def when(does: Callable[[datetime], Change], **units: float) -> Change:
-    """A change with a time that is so long ago when it is made."""
+    """A change with a time, which is this long ago when the change is applied."""
 
     def change(world: World) -> None:
         does(ago(**units))(world)
@@ -94,7 +94,7 @@ def never(*does: Change) -> Change:
 
 
 def by_account_role(service: str, **parts: object) -> Change:
-    """Have the account's role do the work, which this service may assume."""
+    """Let Default Host Management do the work, with a role that this service may assume."""
     role = {
         "Arn": nodes.ACCOUNT_ROLE,
         "RoleId": nodes.ROLE_ID,

@@ -22,7 +22,7 @@ DATA_KEY = "kms:GenerateDataKey"
 
 
 def world_of(*does: Change, **inputs: object) -> World:
-    """An account whose sessions use everything, but for these inputs."""
+    """An account whose sessions use every feature, with these inputs of the document changed."""
     return World(using(**inputs), *does)
 
 
@@ -31,7 +31,7 @@ def operator_of(world: World, name: str = "operator", operator: str = USER) -> O
 
 
 def asked_of(world: World, action: str) -> list[tuple[str, dict[str, list[str]]]]:
-    """The resources of an action that IAM was asked about the operator, each with its context."""
+    """The resources that IAM was asked about for the operator's action, each with its context."""
     of_operator = (one for one in world.questions if (one.who, one.action) == (USER, action))
     return [(one.resource, one.told) for one in of_operator]
 
@@ -97,7 +97,7 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-res
 
 
 def allows_operator(world: World, allowed: Mapping[str, tuple[str, ...]], operator: str) -> None:
-    """Have IAM allow an operator some actions, each on some resources, and nothing else."""
+    """Let IAM allow the operator these actions on these resources, and nothing else."""
 
     def decides(asked: nodes.Question) -> dict[str, Any] | None:
         if asked.who != operator:

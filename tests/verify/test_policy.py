@@ -26,7 +26,7 @@ PARTITIONS = {"aws": "eu-west-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-
 
 
 def options_of(**given: Any) -> Namespace:  # noqa: ANN401
-    """What the command line says, with these options and the defaults of the others."""
+    """The parsed command line with these options, and the defaults of all others."""
     add_arguments(parser := ArgumentParser())
     return Namespace(**vars(parser.parse_args([])) | given)
 
@@ -59,7 +59,7 @@ def options(draw: st.DrawFn) -> Namespace:
 
 
 def synthesized(said: Namespace) -> dict[str, Any]:
-    """What the construct makes of the same."""
+    """The policy that the construct synthesizes from the same options."""
     app = cdk.App(analytics_reporting=False)
     env = cdk.Environment(account=ACCOUNT, region=said.region)
     stack = cdk.Stack(app, "Stack", env=env)

@@ -68,7 +68,7 @@ def test_a_right_command_line(id_: str, operator: str) -> None:
 
 
 def document(text: object, **inputs: object) -> Change:
-    """Have a document of this text, or of sessions with these inputs."""
+    """Give the account a document with this text, or with this session type and inputs."""
     content = {"sessionType": text, "inputs": inputs} if inputs else text
     content = content if isinstance(content, str) else json.dumps(content)
     return having("ssm:get_document", {"Content": content})

@@ -51,7 +51,7 @@ def shorthand(text: str) -> Any:  # noqa: ANN401 # of any shape
 
 
 def typed(shape: Any, value: Any) -> Any:  # noqa: ANN401 # of any shape
-    """The value as botocore takes it."""
+    """The value, converted to the type that botocore expects."""
     if shape.type_name == "list":
         values = value if isinstance(value, list) else [value]
         return [typed(shape.member, one) for one in values]
@@ -120,7 +120,7 @@ def deployed(line: str) -> dict[str, str]:
 
 
 def shut_acl(world: World) -> None:
-    """Deny in the subnets of the endpoints what the subnet of the instance needs."""
+    """Give the endpoints' subnets a network ACL that denies what the instance's subnet needs."""
     ids = ("subnet-e", "subnet-f")
     subnets = world.answers["ec2:describe_subnets"]["Subnets"]
     subnets += [{"SubnetId": id_, "CidrBlock": f"10.0.{n}.0/24"} for n, id_ in enumerate(ids, 2)]
@@ -147,24 +147,24 @@ NO_HOSTNAMES: Final = networks.attribute("enableDnsHostnames")
 
 
 def never(*found: dict[str, Any], **parts: object) -> Change:
-    """A node that never registered, with no way out but these endpoints, changed so."""
+    """A node that never registered, and whose only path to AWS is these changed endpoints."""
     return both(NEVER, closed(*(one | parts for one in found)))
 
 
 def in_shut_group(**parts: object) -> Change:
-    """An endpoint of ssm, in a group that lets nobody in."""
+    """An endpoint of ssm, whose security group has no inbound rule."""
     shut = groups(group("sg-web"), group("sg-endpoints", IpPermissionsEgress=[]))
     return both(NEVER, NO_ROUTE, networks.endpoints(endpoint("ssm", **parts)), shut)
 
 
 def group_admits(peer: dict[str, Any]) -> Change:
-    """The instance's own group lets somebody in."""
+    """Let the security group of the instance admit this peer."""
     rules = admitting(peer)["IpPermissions"]
     return both(NEVER, NO_ROUTE, groups(group("sg-web", IpPermissions=rules)))
 
 
 def logs_by(*found: dict[str, Any]) -> Change:
-    """A node that is connected, and logs, with no way out but its endpoints and these."""
+    """A connected node that writes logs, and reaches AWS only by its endpoints and these."""
     return both(World.uses, closed(*BOTH_ENDPOINTS, *found))
 
 
@@ -281,7 +281,7 @@ def test_aws_takes_each_command_as_it_stands(tmp_path: Path) -> None:
 
 
 class Repair:
-    """Does to a world what a command does to an account, and refuses what AWS refuses."""
+    """Applies a command to a world as AWS applies it to an account, and refuses what AWS does."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -451,7 +451,7 @@ UNREPAIRABLE: Final = {
 
 
 def of_its_own(world: World) -> World:
-    """The world, with answers that no other test has."""
+    """The world, with copies of its answers that no other test shares."""
     for call, answer in world.answers.items():
         world.answers[call] = deepcopy(answer) if isinstance(answer, dict) else answer
     return world
@@ -481,7 +481,10 @@ def test_what_a_command_mends_is_not_found_again(name: str) -> None:
 
 
 def several(*places: str) -> Change:
-    """Instances that never registered, each in a subnet and in groups. Networks come before."""
+    """Instances that never registered, one for each place: a subnet and its security groups.
+
+    In `both`, the changes to the network come before this change.
+    """
 
     def described(number: int, subnet: str, *ids: str) -> dict[str, Any]:
         of = {"InstanceId": f"i-{number:017x}", "SubnetId": subnet}
@@ -506,7 +509,7 @@ def several(*places: str) -> Change:
 
 
 def own_tables(*routes: dict[str, Any]) -> Change:
-    """Give both more subnets a route table of their own with these routes."""
+    """Give `subnet-2` and `subnet-3` each a route table with these routes."""
     made = [
         nodes.table(f"rtb-{n}", *routes, Associations=[{"SubnetId": f"subnet-{n}"}]) for n in (2, 3)
     ]
@@ -514,7 +517,7 @@ def own_tables(*routes: dict[str, Any]) -> Change:
 
 
 def one_under_account(world: World) -> None:
-    """Have the account's role do the work on the first instance."""
+    """Set up Default Host Management, and remove the instance profile of the first instance."""
     world.has_host_management()
     (listed,) = world.answers["ec2:describe_instances"]["Reservations"]
     del listed["Instances"][0]["IamInstanceProfile"]

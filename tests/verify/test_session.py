@@ -30,7 +30,7 @@ def signed_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def answering(service: str, answers: list[Answer]) -> tuple[Boto, Iterator[Answer]]:
-    """Calls of a service that get these answers, and those that are left."""
+    """Clients whose calls of a service get these answers in turn, and the answers left over."""
     calls = Boto(None, HERE)
     left = iter(answers)
 
@@ -44,7 +44,7 @@ def answering(service: str, answers: list[Answer]) -> tuple[Boto, Iterator[Answe
 
 
 def page(zone: str, more: str = "") -> str:
-    """A page of private hosted zones."""
+    """The XML of a page that lists one private hosted zone."""
     summary = f"<HostedZoneSummary><Name>{zone}</Name></HostedZoneSummary>"
     listed = f"<HostedZoneSummaries>{summary}</HostedZoneSummaries>{more}"
     return f"<ListHostedZonesByVPCResponse>{listed}</ListHostedZonesByVPCResponse>"
@@ -79,7 +79,7 @@ def test_each_page_is_asked_for() -> None:
 
 
 class Told(list[str]):
-    """What is said, and whether anything is."""
+    """Records the lines that are reported, and sets an event at the first."""
 
     def __init__(self) -> None:
         self.once = Event()

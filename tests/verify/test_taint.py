@@ -42,7 +42,7 @@ Path = tuple[str, ...]
 
 
 class Taint:
-    """Makes one text of the answers hostile, in all entries of a list, and lists the texts."""
+    """Makes the text at one path hostile, in every entry of a list, and records all paths."""
 
     def __init__(self, where: Path = (), begin: str = "", end: str = "") -> None:
         self.where, self.begin, self.end = where, begin, end
@@ -67,7 +67,7 @@ class Taint:
 
 
 class Case(NamedTuple):
-    """A command, and what answers it."""
+    """The arguments of a command, and a function that makes the world that answers it."""
 
     arguments: tuple[str, ...]
     make: Callable[[], World]
@@ -78,7 +78,7 @@ def case(*breaks: Change, arguments: tuple[str, ...] = ("--instance-id", NODE)) 
 
 
 def by_endpoints(**parts: object) -> Change:
-    """Have endpoints that let nobody in."""
+    """Give the VPC interface endpoints whose security group has no inbound rule."""
     shut = groups(group("sg-web"), group("sg-endpoints"))
     return both(NEVER, NO_ROUTE, endpoints(*(one | parts for one in BOTH_ENDPOINTS)), shut)
 
@@ -162,7 +162,7 @@ def words(line: str) -> tuple[str, ...]:
 
 
 def _parts(word: str) -> list[str]:
-    """The values in a word; of a policy those that are no texts."""
+    """The values in a word; for a policy, its JSON with every text emptied."""
     if word.startswith("{"):
         return [json.dumps(_without_texts(json.loads(word)))]
     if re.match(r"(Name|From|IpProtocol|Rules)=", word):
@@ -181,7 +181,7 @@ def commands(said: Run) -> set[tuple[str, ...]]:
 
 
 def is_like(said: tuple[str, ...], known: set[tuple[str, ...]], tainted: set[str]) -> bool:
-    """Whether a command is a known one with the value, or a placeholder, as one of its words."""
+    """Whether a command is a known one, but for words that are tainted or a placeholder."""
     return said in known or any(
         len(said) == len(other)
         and all(

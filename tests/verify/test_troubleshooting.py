@@ -44,7 +44,7 @@ def rows(section: str) -> Iterator[dict[str, str]]:
 
 
 def named(section: str) -> set[str]:
-    """The checks in the column of that name."""
+    """The checks that the tables of a section name in their column of checks."""
     return {check for row in rows(section) for check in re.findall(r"`([^`]+)`", row["check"])}
 
 

@@ -41,7 +41,7 @@ def matched(policy: str) -> dict[str, Any]:
 
 
 def saying(action: str, decision: str, *does: Change, **parts: object) -> World:
-    """An account in which IAM says this of an action, and allows all others."""
+    """An account in which IAM returns this decision for one action, and allows all others."""
     said = {"EvalDecision": decision, **parts}
     return World(setting(decides=lambda asked: said if asked.action == action else None), *does)
 

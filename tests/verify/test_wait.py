@@ -18,7 +18,7 @@ INSTANCES: Final = "ec2:DescribeInstances"
 
 
 class Clock:
-    """A clock that only sleeping moves on; the world changes with it."""
+    """A clock that advances only when the command sleeps, and changes the world as it does."""
 
     def __init__(self, world: World, changes: Mapping[float, Change]) -> None:
         self.now = 0.0
@@ -41,7 +41,7 @@ Waits = Callable[..., tuple[Run, float]]
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
-    """Wait for the node of a world that changes, and return how long that took."""
+    """Return a function that waits for a node in a changing world, and returns how long."""
 
     def wait(
         world: World, seconds: str = "12", changes: Mapping[float, Change] | None = None
@@ -74,7 +74,7 @@ def refused(code: str) -> ClientError:
 
 
 def of_status(status: int) -> ClientError:
-    """An error that AWS answers with this status of HTTP."""
+    """An error of AWS with this HTTP status."""
     found = refused("Unavailable")
     found.response["ResponseMetadata"] = {"HTTPStatusCode": status}
     return found
@@ -93,12 +93,12 @@ def test_what_time_does_not_mend_ends_it_now(answer: Exception, says: str, waits
 
 
 def with_endpoint(state: str) -> Change:
-    """Have no way to ssm but an endpoint in this state."""
+    """Leave the node an interface endpoint in this state as its only path to ssm."""
     return both(NEVER, closed(endpoint("ssm", State=state), BOTH_ENDPOINTS[1]))
 
 
 def with_nat(state: str, **subnet: str) -> Change:
-    """Have no way out but a NAT gateway in this state."""
+    """Leave the node a NAT gateway in this state as its only path to AWS."""
     return both(NEVER, nat(State=state, **subnet))
 
 

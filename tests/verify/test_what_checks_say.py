@@ -1,4 +1,4 @@
-"""What the checks of a node say, and how they say it: the texts are in a snapshot.
+"""The texts of the checks of a node, held in a snapshot.
 
 Each text is under the first cause that has it. `test_causes.py` holds the verdicts.
 """
