@@ -377,7 +377,7 @@ def show_example(app: cdk.App) -> None:
 
 
 def main(program: str) -> None:
-    """Build the app, and say in one line each what is wrong with the options.
+    """Build the app; on invalid options, exit with one line for each fault.
 
     Args:
         program: the name that begins each line.

@@ -261,7 +261,7 @@ class SessionManagerPermissions(Construct):
             cfn_policy.add_resource_dependency(cfn_role)
         for cfn_role in filter(None, (target.cfn_role for target in self._targets.values())):
             condition = condition_path(cfn_role)
-            if condition and not condition_path(cfn_policy):  # whoever set one knows of the role's
+            if condition and not condition_path(cfn_policy):  # a user who set one knows the role's
                 cdk.Annotations.of(self).add_warning_v2(
                     "session-manager-permissions:role-on-a-condition",
                     f"role {cfn_role.node.path!r} has the condition {condition!r}, and where the "

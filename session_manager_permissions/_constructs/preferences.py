@@ -381,7 +381,7 @@ def _minutes(argument: str, name: str, duration: cdk.Duration | None, most: int)
     if duration is None:
         return {}
     refuse_wrong_type(argument, duration, cdk.Duration)
-    minutes = duration.to_minutes()  # CDK refuses what are no whole minutes
+    minutes = duration.to_minutes()  # CDK refuses fractions of a minute
     if duration.is_unresolved():
         return {name: cdk.Tokenization.stringify_number(minutes)}
     if not 1 <= minutes <= most:

@@ -230,15 +230,15 @@ def is_lookup_dummy(role: iam.IRole) -> bool:
 
 
 def _key(cfn_role: iam.CfnRole) -> str:
-    """Return the role's name as it is given, be it a token, else its reference."""
+    """Return the role's name, which may be a token; without a name, return its reference."""
     return cfn_role.role_name or cfn_role.ref
 
 
 def _referenced_key(name_or_arn: str, stack: cdk.Stack) -> str:
     """Return the key of a role that no construct stands for: its name or ARN if it is literal.
 
-    CDK makes a new token of each `Fn::Sub` and `Fn::ImportValue`, so these are known by what they
-    resolve to. A `Ref` is not: two stacks may each have something of the same logical id.
+    CDK makes a new token of each `Fn::Sub` and `Fn::ImportValue`, so their key is what they
+    resolve to. A `Ref` is its own key: two stacks may each have a resource of one logical id.
     """
     if not is_token(name_or_arn):
         return name_or_arn

@@ -156,7 +156,7 @@ class Vpc(NamedTuple):
     complete: Fact = True
     """Whether all of its endpoints are known."""
     acls: Iterable[NetworkAcl | Unknown] = ()
-    """The network ACLs that its subnets may have, besides the default one as it is made."""
+    """The network ACLs that its subnets may have, besides the unchanged default ACL."""
     internet_gateways: Iterable[tuple[Reference, Fact]] = ()
     """Its internet gateways, each with whether it is attached."""
     edge_routes: tuple[tuple[Reference, Route], ...] = ()

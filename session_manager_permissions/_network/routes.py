@@ -148,7 +148,7 @@ def by_ipv6(place: Place) -> bool:
 
 
 def _by_table(place: Place, table: RouteTable, start: _Start) -> Path:
-    """Judge the path by all routes of a table, as it is not known which addresses a service has."""
+    """Judge the path by all routes of a table, as the addresses of the service are not known."""
     named = f"the route table {table.name!r}" if table.name else "the main route table of the VPC"
     where = f"{named} of the subnet {start.subnet.name!r}"
     ways: list[tuple[IPv4Network, Path]] = []

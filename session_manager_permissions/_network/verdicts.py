@@ -25,7 +25,7 @@ GROUPS: Final = "security groups"
 POLICY: Final = "policy"
 
 OF_SERVICES: Final = "\0"
-"""Stands, in a problem's clause, for the names of the services that it concerns."""
+"""The placeholder in a problem's clause for the names of the services that it concerns."""
 
 
 class State(Enum):

@@ -87,7 +87,7 @@ class PolicyReader:
         self._once = assembly.worlds.once
 
     def statements(self, policy: Policy, about: tuple[str, ...]) -> list[Statement]:
-        """Return the statements of a policy about some actions, whoever calls them."""
+        """Return the statements of a policy about some actions, for any principal."""
         return self._once((policy, about), lambda: self._read(policy, about, NO_CONTEXT))
 
     def _read(

@@ -158,7 +158,7 @@ class _Checking:
     def _in_all_compute(
         self, find: Callable[[_Launched], Iterable[_Found]], *more: Resource
     ) -> list[_Found]:
-        """Return the findings on the compute of each resource, and of others, in any world."""
+        """Return the findings in any world on the compute of each launcher and of `more`."""
 
         def of(resource: Resource) -> Iterator[_Found]:
             for one in self._launched(resource):

@@ -201,7 +201,7 @@ class Launchers:
             yield self._opaque(resource, launcher, profile)
 
     def _profiles_in(self, resource: Resource, value: object, name: str) -> Iterator[object]:
-        """Yield what names a profile in a value, by the property's name or by what it refers to."""
+        """Yield the values that name a profile, as the property or the value itself shows."""
         if isinstance(value, list):
             for one in value:
                 yield from self._profiles_in(resource, one, name)

@@ -17,9 +17,9 @@ class Judgement(NamedTuple):
     """The result of judging a profile or compute in all of its worlds."""
 
     found: list[Finding]
-    """What is certainly wrong."""
+    """The findings that are certain."""
     decides: list[str]
-    """What decides, if it can't be known whether something is wrong."""
+    """The facts that decide, if it can't be known whether something is wrong."""
 
     @property
     def verdict(self) -> str:

@@ -308,9 +308,9 @@ class LaunchReader:
 
 
 def _version(found: Resource, written: object, version: Value) -> str:
-    """What decides on the version that is launched, if that is not the newest one.
+    """Name the fact that decides which version is launched, if it is not the newest one.
 
-    An update of the stack makes a new version, and the default one stays what it was.
+    An update of the stack creates a new version, and does not change the default version.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-launchtemplate.html
     """
     if written in (None, "$Default") or version == (ReturnValue(found, "DefaultVersionNumber"),):

@@ -54,7 +54,7 @@ _CALLS_NOTHING: Final = re.compile(
     r"(?!AWS::)|AWS::(CloudFormation|CloudTrail|CloudWatch|Config::ConfigRule|EC2::VPC|IAM|Logs|"
     r"Organizations|SNS|SSM::Parameter|SSO|SecurityHub|Serverless::Application|ServiceCatalog)"
 )
-"""The beginnings of types that call no API: policies and alarms only name the calls of others.
+"""Matches types that call no API: policies and alarms only name the calls of other principals.
 
 Custom resources and stacks, which may call any API, are found by `custom` and `unread_stacks`.
 """
@@ -63,13 +63,13 @@ NEVER_READ: Final = (
     "AWS::CloudFormation::StackSet",
     "AWS::ServiceCatalog::CloudFormationProvisionedProduct",
 )
-"""The types that deploy a template that is not read here."""
+"""The types that deploy a template that the check does not read."""
 STACKS: Final = ("AWS::CloudFormation::Stack", "AWS::Serverless::Application", *NEVER_READ)
-"""The types that deploy a template, which may not be here."""
+"""The types that deploy a template, which the assembly may lack."""
 
 
 Matters: TypeAlias = "Callable[[Resource], object]"
-"""Tells whether a resource matters to what is asked: `bool`, if each one does."""
+"""Tells whether a resource matters to the question; `bool` lets every resource matter."""
 
 _UNREAD: Final = "the template of"
 

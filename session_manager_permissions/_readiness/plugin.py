@@ -136,7 +136,7 @@ class SessionManagerReadiness:
         )
 
     def _violation(self, finding: Finding) -> cdk.PolicyViolation:
-        # Once a finding is acknowledged, CDK goes by the severities of the others alone.
+        # CDK ignores the severity of a finding that is acknowledged.
         rule = finding.rule
         is_cause = rule != READY
         link = more(rule.id) if is_cause else ""

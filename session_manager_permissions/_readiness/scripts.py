@@ -46,7 +46,7 @@ _NAMED: Final = rf"{_AGENT}(?:\.service)?['\"]?"
 """The agent as an argument of a command."""
 
 _REMOVES: Final = rf"{_WORDS}(?:[\s'\"]/x|uninstall)\b"
-"""The arguments by which installers for Windows remove what they name."""
+"""The arguments by which a Windows installer removes the package that it names."""
 _STARTING: Final = (
     r"\b(?:(?:re)?start|enable\s+--now|(?:re|local)?install|rpm\s+-[hv]*i[hv]*|dpkg\s+-i)\b"
 )
@@ -90,7 +90,7 @@ _HARMLESS: Final = (
     rf"{_AGENT}{_FILE}",
     rf"{_AGENT}(?:\.exe)?['\"]?\s+--?(?:register|version)\b",
     rf"https?://\S{{0,500}}{_AGENT}",
-    # What the plug-in `aws:updateSsmAgent` updates, and what a document says of itself.
+    # The agent that the plug-in `aws:updateSsmAgent` updates, and a document's description.
     rf"\b(?:agentName|description)['\"]?:\s*['\"]?[^'\"\n;&|]{{0,500}}{_AGENT}",
     # A package in a list of cloud-init, or of a service of cfn-init.
     rf"^\s*-\s+['\"]?{_AGENT}['\"]?\s*$",
@@ -199,7 +199,7 @@ def _read_script(parts: Parts, origin: Resource, script: object, *, is_encoded: 
 
 
 def of_init(resource: Resource) -> Scripts:
-    """Read what a resource has its instances run: by `cfn-init`, and by its own associations."""
+    """Read the scripts that a resource's instances run by `cfn-init` and by `SsmAssociations`."""
     by_init = functions.mapping(resource.body.get("Metadata")).get("AWS::CloudFormation::Init")
     associations = resource.written.get("SsmAssociations")
     return of_written([by_init, associations]) if by_init or associations else NO_SCRIPTS

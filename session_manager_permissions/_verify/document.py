@@ -36,7 +36,7 @@ class Refused(CannotAsk):
 
 
 class LiveDocument(NamedTuple):
-    """The settings of sessions, from a Session document or options; None for what is not given."""
+    """The settings of sessions, from a Session document or options; None for each unset one."""
 
     name: str | None = None
     """None without a document: then the command line says what sessions use, if anything."""

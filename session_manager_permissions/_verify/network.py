@@ -524,7 +524,7 @@ class LiveVpc:
 
 
 def read_vpc(session: Session, asked: Surroundings) -> LiveVpc:
-    """Read what is in a VPC, once for all instances in the same surroundings."""
+    """Read the resources of a VPC, once for all instances in the same surroundings."""
     return session.once((session.region, asked), lambda: LiveVpc(session, asked))
 
 

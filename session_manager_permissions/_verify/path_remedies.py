@@ -224,7 +224,7 @@ class PathRemedies:
                 yield f"{modify} --enable-{option} Value=true"
 
     def _of_route(self, service: str) -> Iterable[str]:
-        """Return the remedy where no way leads out."""
+        """Return the remedy for a subnet without a route to the service."""
         here, there = self.node.region, self.vpc.bucket_region
         if service == "s3" and there not in (None, here):
             sentence = (

@@ -179,10 +179,10 @@ def _is_about(
 def with_organization(
     session: Session, policy: object, context: RequestContext
 ) -> tuple[RequestContext, CannotAsk | None]:
-    """Add the organization of the account to what is known of a call, if a policy asks for it.
+    """Add the account's organization to the context of a call, if a policy has a key for it.
 
     Returns:
-        What is known of the call, and why AWS did not name the organization.
+        The context of the call, and the error if AWS did not name the organization.
     """
     if not re.search("aws:(principal|resource)org", json.dumps(policy), re.IGNORECASE):
         return context, None

@@ -48,7 +48,7 @@ class CallVerdict(NamedTuple):
 
     @property
     def is_open(self) -> bool:
-        """Tell whether what is not known may reverse a denial."""
+        """Tell whether an unknown fact may reverse a denial."""
         if self.admission.answer in ("unknown", "denied"):
             return self.admission.answer == "unknown"
         return bool(self.missing) and not self.by_iam
@@ -176,7 +176,7 @@ class Verdict(NamedTuple):
 
     @property
     def is_open(self) -> bool:
-        """Tell whether what is not known may reverse the denial."""
+        """Tell whether an unknown fact may reverse the denial."""
         open_ = [one.is_open or one.call.action in self.question.in_doubt for one in self._denied]
         if self.question.is_either and not self.decisions[1:]:  # IAM was asked about one call only
             open_ += [one.answer["decision"] == "implicitDeny" for one in self._denied]

@@ -149,7 +149,7 @@ def _exec_configuration(parts: Parts, service: Resource) -> Document | None:
 
 @dataclass(frozen=True)
 class GiveTaskRole(Fix):
-    """Gives a task a role that may open the channels and use what its commands need."""
+    """Gives a task a role that may open the channels and make the calls that ECS Exec needs."""
 
     task: Resource
     options: Options

@@ -1,4 +1,4 @@
-"""What a rule of the check is, and what it finds."""
+"""A rule of the check, and a finding of a rule."""
 
 from __future__ import annotations
 
