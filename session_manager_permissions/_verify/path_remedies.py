@@ -50,7 +50,7 @@ class Changes:
     """The lines that add an entry, by its network ACL and direction, then by its options."""
     endpoints: dict[tuple[str, str], Endpoint] = field(default_factory=dict)
     """The endpoints that remedies make, or turn private DNS on for, by VPC and service."""
-    for_others: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    for_others: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
     """The lines that open these endpoints to nodes that reach the service without them."""
     policies: dict[Hashable, dict[str, Any]] = field(default_factory=dict)
     """The new policies of endpoints, by the ids of the endpoints."""
@@ -89,7 +89,8 @@ class PathRemedies:
         if endpoint is None or endpoint.gateway:
             return self._of_several(problems, service)
         if not problems:
-            self.changes.for_others.setdefault(of_vpc, []).extend(self._once_made(endpoint))
+            lines = dict.fromkeys(self._once_made(endpoint))
+            self.changes.for_others.setdefault(of_vpc, {}).update(lines)
             return ()
         return self._by_interface(service)
 
@@ -174,7 +175,8 @@ class PathRemedies:
         If no number before the Deny is free, the entry takes the number of the Deny. Entries that
         did so earlier are to be there first.
         """
-        entries, earlier = self.changes.entries[side], self.changes.added[side].values()
+        entries = self.changes.entries[side]
+        earlier = dict.fromkeys(chain(*self.changes.added[side].values()))
         denials = [n for n, of in entries.items() if of["RuleAction"] == "deny" and is_of_tcp(of)]
         first = min((n for n in denials if n >= before), default=LAST_ENTRY + 1)
         free = (number for number in range(first - 1, 0, -1) if number not in entries)
@@ -193,7 +195,7 @@ class PathRemedies:
         denial, entries[first] = entries[first], added
         entries[moved] = denial
         copy = f"{create} --rule-number {moved} {_same_denial(denial)}"
-        return (*chain(*earlier), copy, f"{replace} --rule-number {first} {allowing}")
+        return (*earlier, copy, f"{replace} --rule-number {first} {allowing}")
 
     def _of_policy(self, endpoint: Endpoint) -> tuple[str, ...]:
         """Return a command that allows the agent's calls for the account, unless a Deny remains."""

@@ -480,6 +480,10 @@ def test_what_a_command_mends_is_not_found_again(name: str) -> None:
     assert not left or name in UNREPAIRABLE
 
 
+ADDED: Final = range(2, 32)
+"""The numbers of the subnets that `several` adds."""
+
+
 def several(*places: str) -> Change:
     """Instances that never registered, one for each place: a subnet and its security groups.
 
@@ -496,14 +500,14 @@ def several(*places: str) -> Change:
         listed = {"Reservations": [{"OwnerId": ACCOUNT, "Instances": instances}]}
         world.has("ec2:describe_instances", listed)
         subnets = world.answers["ec2:describe_subnets"]["Subnets"]
-        subnets += [{"SubnetId": f"subnet-{n}", "CidrBlock": f"10.0.{n}.0/24"} for n in (2, 3)]
+        subnets += [{"SubnetId": f"subnet-{n}", "CidrBlock": f"10.0.{n}.0/24"} for n in ADDED]
         world.answers["ec2:describe_security_groups"]["SecurityGroups"] += [
             group("sg-2"),
             group("sg-shut", IpPermissionsEgress=[]),
             group("sg-endpoints"),
         ]
         (own,) = world.answers["ec2:describe_network_acls"]["NetworkAcls"][:1]
-        own["Associations"] += [{"SubnetId": "subnet-2"}, {"SubnetId": "subnet-3"}]
+        own["Associations"] += [{"SubnetId": f"subnet-{n}"} for n in ADDED]
 
     return both(NEVER, change)  # fmt: skip
 
@@ -537,6 +541,8 @@ TOGETHER: Final[dict[str, Change]] = {
         NO_ROUTE, networks.endpoints(endpoint("ssm", State="Failed")), APART),
     "no way out, and an ACL without a free number": both(NO_ROUTE, DENIED_OUT, APART),
     "an ACL without a free number": both(DENIED_OUT, APART),
+    "an ACL without a free number, and many subnets": both(
+        NO_ROUTE, DENIED_OUT, several(*(f"subnet-{n} sg-web" for n in ADDED))),
     "endpoints in a shut group": both(NO_ROUTE, networks.endpoints(*BOTH_ENDPOINTS), APART),
     "endpoints without private DNS": both(NO_ROUTE, UNNAMED, APART),
     "endpoints without private DNS, and an ACL": both(NO_ROUTE, UNNAMED, DENIED_OUT, APART, BY_NAT),
