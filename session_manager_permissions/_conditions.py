@@ -152,6 +152,7 @@ def open_keys(condition: object, context: RequestContext = EACH_CALL) -> list[st
 
 
 _UNREADABLE: Final[list[tuple[str, object]]] = [("", {"": []})]
+"""Stands for the entries of a part of a condition that can't be read."""
 
 
 def _entries(written: object) -> list[tuple[str, object]]:
