@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from .agent import Diagnostics, agent_version, merged
 from .checks import AGENT, HOST_MANAGEMENT, ORDER, Outcome, ways_out
@@ -11,10 +12,12 @@ from .lines import with_profile
 from .node import Node, connected, registered, running, tier
 from .not_connected import explained, remedies
 from .operators import find_operator, may_start, plugin
-from .path_remedies import Changes
 from .paths import path_outcomes
 from .preferences import Preferences, find_preferences, uses_outcomes
 from .run_as import run_as
+
+if TYPE_CHECKING:
+    from .path_remedies import PathRemedies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +28,8 @@ class Diagnosis:
     identity: Identity
     preferences: Preferences
     checks: list[Outcome]
+    path_remedies: PathRemedies | None
+    """Finds the remedies of closed paths again; None if no path was judged."""
 
     @property
     def ready(self) -> bool:
@@ -80,7 +85,6 @@ def diagnose(
     *,
     explains: bool = True,
     command: str = "verify",
-    changes: Changes | None = None,
 ) -> Diagnosis:
     """Check everything that a session on a node needs.
 
@@ -92,7 +96,6 @@ def diagnose(
         rows: the agent's diagnostics. Default: - there are none
         explains: whether to look for clues why the agent is not connected, if nothing else fails
         command: the command that makes the diagnosis, whose permissions the user can print
-        changes: what remedies of other nodes change in networks. Default: - nothing
 
     Raises:
         CannotAsk: what an argument names can't be read.
@@ -100,12 +103,13 @@ def diagnose(
     preferences = find_preferences(node, document)
     identity = find_identity(node, preferences.uses)
     who = None if operator is None else find_operator(node, operator)
+    of_paths, path_remedies = path_outcomes(node, preferences, identity)
     checks = [
         *(running(node), connected(node), registered(node)),
         *identity.outcomes,
         agent_version(node, preferences),
         tier(node),
-        *path_outcomes(node, preferences, identity, changes or Changes()),
+        *of_paths,
         run_as(node, preferences, who),
     ]
     if who is not None:
@@ -120,7 +124,13 @@ def diagnose(
         checks = explained(node, identity, checks, rows or {})
     checks.sort(key=lambda check: ORDER.index(check.name))
     checks = _with_remedies(checks, node, command)
-    return Diagnosis(node=node, identity=identity, preferences=preferences, checks=checks)
+    return Diagnosis(
+        node=node,
+        identity=identity,
+        preferences=preferences,
+        checks=checks,
+        path_remedies=path_remedies,
+    )
 
 
 def _with_remedies(outcomes: list[Outcome], node: Node, command: str) -> list[Outcome]:

@@ -66,17 +66,19 @@ class PathRemedies:
     """The agent, with the calls that it may make."""
     opened: Collection[str]
     """The services whose paths are open."""
-    changes: Changes
+    problems: Mapping[str, Sequence[verdicts.Problem]]
+    """The problems that close each path, by the service of the path."""
+    changes: Changes = field(default_factory=Changes)
     """What these remedies change, and those of other nodes that can be run together with them."""
 
-    def of(self, problems: Mapping[str, Sequence[verdicts.Problem]]) -> dict[str, tuple[str, ...]]:
-        """Return the remedies of problems, by the service of the path.
+    def found(self) -> dict[str, tuple[str, ...]]:
+        """Return the remedies of each path, by the service that it leads to.
 
         A line is a command, or says what else to do. All commands can be run together.
         """
         return {
             service: (*dict.fromkeys(self._of_path(several, service)),)
-            for service, several in problems.items()
+            for service, several in self.problems.items()
         }
 
     def _of_path(self, problems: Sequence[verdicts.Problem], service: str) -> Iterable[str]:

@@ -16,7 +16,7 @@ from session_manager_permissions._network.ec2 import Service
 from .asking import CannotAsk, read_in
 from .checks import LATE_PROMPT, PATHS, Check, Outcome
 from .network import LiveVpc, Surroundings, groups_of, read_vpc
-from .path_remedies import Changes, PathRemedies
+from .path_remedies import PathRemedies
 from .simulator import SAMPLE_SESSION
 
 if TYPE_CHECKING:
@@ -44,22 +44,17 @@ def _proven_by(node: Node) -> dict[str, str]:
 
 
 def path_outcomes(
-    node: Node, preferences: Preferences, identity: Identity, changes: Changes
-) -> list[Outcome]:
-    """Check the path to each service.
-
-    Args:
-        node: the node.
-        preferences: what sessions use.
-        identity: the role that the agent works with.
-        changes: what remedies of other nodes change, to which its own are added.
-    """
+    node: Node, preferences: Preferences, identity: Identity
+) -> tuple[list[Outcome], PathRemedies | None]:
+    """Check the path to each service. Also return the remedies, which can be found again."""
     wanted = (*(one.name for one in verdicts.ALWAYS_NEEDED), *preferences.services)
     proven = _proven_by(node)
     instance = node.instance
     judged: dict[str, Outcome] | CannotAsk = {}
+    remedies = None
     if {*wanted} - {*proven} and instance and "SubnetId" in instance:
-        judged = read_in("ec2", lambda: _judged(node, preferences, identity, wanted, changes))
+        found = read_in("ec2", lambda: _judged(node, preferences, identity, wanted))
+        judged, remedies = (found, None) if isinstance(found, CannotAsk) else found
 
     def of(service: str, check: Check) -> Outcome:
         if service not in wanted:
@@ -76,16 +71,12 @@ def path_outcomes(
             return check.of(service).skipped(why, fix=node.look_for(check))
         return check.of(service).skipped(f"the instance is in no VPC: it is {node.state}")
 
-    return [of(service, check) for service, check in PATHS.items()]
+    return [of(service, check) for service, check in PATHS.items()], remedies
 
 
 def _judged(
-    node: Node,
-    preferences: Preferences,
-    identity: Identity,
-    wanted: tuple[str, ...],
-    changes: Changes,
-) -> dict[str, Outcome]:
+    node: Node, preferences: Preferences, identity: Identity, wanted: tuple[str, ...]
+) -> tuple[dict[str, Outcome], PathRemedies]:
     """Judge the path to each needed service, for all calls of the agent.
 
     If an endpoint denies a call that the agent may or may not make, the path is unknown.
@@ -126,16 +117,16 @@ def _judged(
     opened = {one for one, path in paths.items() if path.state is verdicts.State.OPEN}
     doubted = [why for one, why in _proven_by(node).items() if one not in opened]
     caller = place._replace(calls=(*to_log, *possible))
-    remedies = PathRemedies(node=node, vpc=vpc, caller=caller, opened=opened, changes=changes)
     paths = {
         service: _as_told(service, path, served[service] if service in vpc.being_created else path)
         for service, path in paths.items()
     }
     shut = [service for service, path in opening.items() if path.problems]
     errors = [error for one in identity.outcomes for error in one.errors]
-    fixes = remedies.of({service: path.problems for service, path in paths.items()})
-    by_path = _PathOutcomes(node, vpc, preferences, fixes, shut, doubted, errors)
-    return {service: by_path.outcome(service, path) for service, path in paths.items()}
+    problems = {service: path.problems for service, path in paths.items()}
+    remedies = PathRemedies(node=node, vpc=vpc, caller=caller, opened=opened, problems=problems)
+    by_path = _PathOutcomes(node, vpc, preferences, remedies.found(), shut, doubted, errors)
+    return {one: by_path.outcome(one, path) for one, path in paths.items()}, remedies
 
 
 def _as_told(service: str, path: verdicts.Path, served: verdicts.Path) -> verdicts.Path:

@@ -16,7 +16,7 @@ from session_manager_permissions._verify.path_remedies import Changes
 from session_manager_permissions._verify.text import INTERRUPTED
 
 from .inventory import list_nodes, role_source
-from .judging import Judged, ask_and_judge, judge, unjudged
+from .judging import Judged, judge, mended, unjudged
 from .merge import combined
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def _judge(audits: Sequence[_RegionAudit], pool: ThreadPoolExecutor, progress: P
     """
     by_turns = zip_longest(*([(region, node) for node in region.left] for region in audits))
     asked = {
-        pool.submit(_judged, node, partial(ask_and_judge, document=region.document)): region
+        pool.submit(_judged, node, partial(judge, node, region.document)): region
         for region, node in filter(None, chain.from_iterable(by_turns))
     }
     del by_turns
@@ -208,10 +208,12 @@ def _mend_networks(audits: Iterable[_RegionAudit]) -> None:
     They are found twice: what the last node needs is known to the first one the second time.
     """
     for region in audits:
-        find = partial(judge, document=region.document, changes=Changes())
-        cut_off = [one.cut_off for _, one in sorted(region.judged.items()) if one.cut_off]
-        for node in cut_off * 2:
-            region.judged[node.id] = _judged(node, find)
+        changes = Changes()
+        for _, judged in sorted(region.judged.items()) * 2:
+            if judged.cut_off:
+                remedies = replace(judged.cut_off, changes=changes)
+                find = partial(mended, judged, remedies)
+                region.judged[remedies.node.id] = _judged(remedies.node, find)
 
 
 def _as_done(asked: Collection[Future[_T]]) -> Iterator[Future[_T]]:
@@ -239,10 +241,10 @@ def _with_alike(nodes: Iterable[Node]) -> list[Node]:
     return together
 
 
-def _judged(node: Node, find: Callable[[Node], Judged]) -> Judged:
+def _judged(node: Node, find: Callable[[], Judged]) -> Judged:
     """Judge a node. If that fails, the result says why."""
     try:
-        judged = find(node)
+        judged = find()
     except CannotAsk as error:  # such as without the document
         judged = Judged(unjudged(node, str(error)), errors=(error,))
     except Exception as error:  # noqa: BLE001 # the results of the other nodes stay

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions._verify.asking import CannotAsk, NotThere
-from session_manager_permissions._verify.checks import ASSUMABLE, CONNECTED, RUNNING, Outcome
+from session_manager_permissions._verify.checks import ASSUMABLE, CONNECTED, PATHS, RUNNING, Outcome
 from session_manager_permissions._verify.diagnosis import Diagnosis, diagnose
+from session_manager_permissions._verify.lines import with_profile
 from session_manager_permissions._verify.node import Node, ask_connection, with_status_checks
 
 from .inventory import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from session_manager_permissions._verify.path_remedies import Changes
+    from session_manager_permissions._verify.path_remedies import PathRemedies
 
     from .result import NodeResult, NodeVerdict, RoleResult
 
@@ -33,35 +35,33 @@ class Judged(NamedTuple):
     """Why the node could not be judged, or not by all checks."""
     again: Node | None = None
     """The node, if it is to be judged again because an error of AWS may be temporary."""
-    cut_off: Node | None = None
-    """The node, if its network is closed, so that its remedies may also serve others."""
+    fixes: Mapping[str, tuple[str, ...]] = {}
+    """The remedies, by the names of the checks that the verdict follows from."""
+    cut_off: PathRemedies | None = None
+    """Finds the remedies of closed paths again, as other nodes may need the same changes."""
 
 
-def ask_and_judge(node: Node, document: str | None) -> Judged:
-    """Ask whether a node, as it is listed, is connected, and judge it."""
-    if node.runs:
-        node = replace(node, connection=ask_connection(node.session, node.id, kept=False))
-    return judge(with_status_checks(node, **_ALL_INSTANCES), document)
-
-
-def judge(node: Node, document: str | None, changes: Changes | None = None) -> Judged:
-    """Check all that stands between a node and a session.
+def judge(node: Node, document: str | None) -> Judged:
+    """Ask whether the node is connected, and check all that stands between it and a session.
 
     Args:
-        node: the node.
+        node: the node, as it is listed.
         document: the name of the Session document. Default: - `SSM-SessionManagerRunShell`, if it
             exists
-        changes: what remedies of other nodes change in networks. Default: - nothing
 
     Raises:
         CannotAsk: the document can't be read.
     """
-    diagnosis = diagnose(node, document, explains=False, command="audit", changes=changes)
+    if node.runs:
+        node = replace(node, connection=ask_connection(node.session, node.id, kept=False))
+    node = with_status_checks(node, **_ALL_INSTANCES)
+    diagnosis = diagnose(node, document, explains=False, command="audit")
     # A node that never registered can't be connected, so that symptom adds nothing.
     is_told = node.runs and (node.record is not None or node.connection != "notconnected")
     checks = [one for one in diagnosis.checks if is_told or one.check is not CONNECTED]
     verdict, because = _verdict(node, checks)
     connection = node.connection if node.runs and isinstance(node.connection, str) else None
+    fixes = {one.name: one.fix for one in because}
     result: NodeResult = {
         **unjudged(node, ""),
         "profile": diagnosis.identity.profile,
@@ -70,13 +70,26 @@ def judge(node: Node, document: str | None, changes: Changes | None = None) -> J
         "verdict": verdict,
         "causes": [check.name for check in because] if verdict == "unreachable" else [],
         "why": [*dict.fromkeys(line for check in because for line in check.why)],
-        "fix": [*dict.fromkeys(line for check in because for line in check.fix)],
+        "fix": _each_once(fixes),
     }
     errors = [error for one in diagnosis.checks for error in one.errors]
     unasked = tuple(one for one in errors if not isinstance(one, NotThere))
     is_cut_off = any(one.check.group == "its network" for one in because)
-    role, cut_off = _role(diagnosis, checks), node if is_cut_off else None
-    return Judged(result, role, unasked, cut_off=cut_off)
+    role, cut_off = _role(diagnosis, checks), diagnosis.path_remedies if is_cut_off else None
+    return Judged(result, role, unasked, fixes=fixes, cut_off=cut_off)
+
+
+def mended(judged: Judged, remedies: PathRemedies) -> Judged:
+    """Return the result of a node with the remedies that `remedies` finds for its closed paths."""
+    found, profile = remedies.found(), remedies.node.session.profile
+    of_paths = {PATHS[one].name: with_profile(lines, profile) for one, lines in found.items()}
+    fixes = {name: of_paths.get(name, lines) for name, lines in judged.fixes.items()}
+    return judged._replace(result={**judged.result, "fix": _each_once(fixes)})
+
+
+def _each_once(fixes: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Return the lines of all fixes in order, each once."""
+    return [*dict.fromkeys(chain.from_iterable(fixes.values()))]
 
 
 def _role(diagnosis: Diagnosis, checks: Sequence[Outcome]) -> RoleResult | None:
