@@ -17,7 +17,7 @@ from .rules.python import snake
 from .rules.writer import written
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
 
     from constructs import IConstruct
 
@@ -38,6 +38,8 @@ class ConstructTree(Constructs):
         self._resources = cache(self._find_resources)
         self._found = cache(self._find)
         self._before = cache(self._find_before)
+        self._path = cache(_path)
+        self._at = cache(self._find_at)
 
     @cached_property
     def _nodes(self) -> list[IConstruct]:
@@ -55,23 +57,27 @@ class ConstructTree(Constructs):
         return self._found(resource)
 
     def _find(self, resource: Resource) -> Made:
-        construct = self._construct(resource)
-        if construct is None:
+        stack, construct = self._stack(resource.template), self._construct(resource)
+        if stack is None or construct is None:
             return Made((), (resource.logical_id,), is_in_app=False)
-        stack_path = cdk.Stack.of(construct).node.path
-        ids = construct.node.path.removeprefix(f"{stack_path}/").split("/")
-        parent = construct.node.scope
+        node, stack_path = construct.node, self._path(stack)
+        path, parent = node.path, node.scope
         names = _classes(parent)
         l2, is_included = "", "CfnInclude" in names
         if parent is not None and not is_included and not isinstance(parent, cdk.Stack):
             child = parent.node.default_child
-            if child is not None and child.node.path == construct.node.path:
+            if child is not None and child.node.path == path:
                 l2 = next(iter(names), "")
         is_typed = _classes(construct)[:1] != ["CfnResource"]
+        ids = path.removeprefix(f"{stack_path}/").split("/")
         return Made(tuple(stack_path.split("/")), tuple(ids), l2, is_included, is_typed)
 
+    def _stack(self, template: Template) -> cdk.Stack | None:
+        """Return the stack that a template is of; None for a product of AWS Service Catalog."""
+        return self._stacks.get(template.path.name)
+
     def _construct(self, resource: Resource) -> Any:  # noqa: ANN401
-        stack = self._stacks.get(resource.template.path.name)
+        stack = self._stack(resource.template)
         resources = {} if stack is None else self._resources(stack, resource.type)
         return resources.get(resource.logical_id)
 
@@ -105,7 +111,7 @@ class ConstructTree(Constructs):
 
     def has(self, template: Template, construct_id: str) -> bool:
         """Tell whether the stack of a template has a child of this id."""
-        stack = self._stacks.get(template.path.name)
+        stack = self._stack(template)
         if stack is None:
             return super().has(template, construct_id)
         return stack.node.try_find_child(construct_id) is not None
@@ -127,8 +133,9 @@ class ConstructTree(Constructs):
         """
         for number, (one, beside) in enumerate(zip(ids, other, strict=False)):
             if one != beside:
-                order = [child.node.id for child in self._at(ids[:number]).node.children]
-                return order.index(one) > order.index(beside)
+                order = (child.node.id for child in self._at(ids[:number]).node.children)
+                first: str = next(id_ for id_ in order if id_ in {one, beside})
+                return first == beside
         makers = {*_classes(self._at(ids)), *_classes(self._at(ids[:-1]))}
         is_added = "SessionManagerFleet" in makers or "_StackAccess" in makers
         return is_added and not isinstance(self._at(other), cdk.Stage)
@@ -140,11 +147,8 @@ class ConstructTree(Constructs):
         own = {one for one in every if one.__module__.partition(".")[0] not in _LIBRARIES}
         return any(own.intersection(type(one).__mro__) for one in self._nodes if one not in these)
 
-    def _at(self, ids: Iterable[str]) -> Any:  # noqa: ANN401
-        found: Any = self._app.node.root
-        for one in ids:
-            found = found.node.find_child(one)
-        return found
+    def _find_at(self, ids: tuple[str, ...]) -> Any:  # noqa: ANN401
+        return self._at(ids[:-1]).node.find_child(ids[-1]) if ids else self._app.node.root
 
     def is_of_fleet(self, policy: Resource) -> bool:
         """Tell whether a fleet makes a policy, in itself or in its construct in another stack."""
@@ -189,6 +193,10 @@ class ConstructTree(Constructs):
 
 _LIBRARIES: Final = {"abc", "aws_cdk", "builtins", "constructs", "jsii", "typing"}
 """The packages whose classes are not the app's own."""
+
+
+def _path(construct: IConstruct) -> str:
+    return construct.node.path
 
 
 def _classes(construct: object) -> list[str]:

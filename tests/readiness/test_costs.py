@@ -12,7 +12,7 @@ import pytest
 
 from session_manager_permissions._readiness.check import check as judge_all
 from session_manager_permissions._readiness.templates import Assembly
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run_python
 
 from .networks import IDENTITY, VPC_ID, association, compute, group, part, subnet, with_endpoints
 from .parts import att, ref
@@ -149,6 +149,35 @@ def test_cost_of_a_resource_and_of_a_profile(tmp_path: Path) -> None:
     assert without < whole / 2  # the network is what costs here
     one, several = (calls(tmp_path, make(100)) for make in (of_one_role, of_roles_and_policies))
     assert one < several / 3  # profiles of one role are judged once
+
+
+UNREADY: Final = """
+import sys
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from session_manager_permissions import SessionManagerReadiness
+
+app = cdk.App(outdir="cdk.out")
+vpc = ec2.Vpc(cdk.Stack(app, "Stack"), "Vpc")
+size, image = ec2.InstanceType("t3.micro"), ec2.MachineImage.latest_amazon_linux2023()
+for number in range(int(sys.argv[1])):
+    ec2.Instance(vpc, f"Server{number}", vpc=vpc, instance_type=size, machine_image=image)
+cdk.Validations.of(app).add_plugins(SessionManagerReadiness())
+cdk.Token.is_unresolved("synthesis")
+app.synth()
+"""
+
+
+def test_requests_for_a_fix_as_code(tmp_path: Path) -> None:
+    """A fix costs the same number of requests to Node.js, however many constructs are beside it."""
+
+    def requests(number: int) -> int:
+        done = run_python("-c", UNREADY, str(number), cwd=tmp_path, env={"JSII_DEBUG": "1"})
+        (report,) = (tmp_path / "cdk.out").glob("*validation-report.json")
+        assert report.read_text().count("def fix_session_manager") == number
+        return done.stderr.partition('["synthesis"]')[2].count('> {"')
+
+    assert requests(11) - requests(1) <= 10 * 36
 
 
 OPENED: Final[dict[str, Callable[[int], Body]]] = {
