@@ -53,7 +53,8 @@ _MAY_RUN_RUNBOOK: Final = {
 """The types that run a runbook or may call the API, each with the property that says what runs."""
 
 _ATTACHES: Final = re.compile(
-    r"AttachIAMToInstance|(?<!Dis)Associate_?Iam_?Instance_?Profile|IsPolicyAttachAllowed\W+(?!false)\w",
+    r"(AttachIAMTo|SetupManaged(RoleOnEC2)?)Instance|(?<!Dis)Associate_?Iam_?Instance_?Profile|"
+    r"IsPolicyAttachAllowed\W+(?!false)\w",
     re.IGNORECASE,
 )
 """A part of the names of AWS's runbooks that give an instance a profile, and of the API call.
@@ -138,8 +139,7 @@ class LaterChanges:
     def _attaches(self, found: Resource) -> bool:
         written = found.properties.get(_MAY_RUN_RUNBOOK[found.type])
         known = self._parts.text(found, written)
-        is_open = known == UNKNOWN and isinstance(mapping(written).get("Ref"), str)
-        is_open = is_open and self._parts.behind(found, written) is None
+        is_open = "Ref" in mapping(written) and self._parts.behind(found, written) is None
         return is_open or _ATTACHES.search(f"{known} {quoted(written)}") is not None
 
     def stops_agent(self, resource: Resource) -> str:

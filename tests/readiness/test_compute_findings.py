@@ -267,8 +267,8 @@ GIVES_A_PROFILE: Final[list[tuple[str, Parts]]] = [
     ("association that attaches one", ATTACHED),
     ("association on a condition", {"Other": on(running(ATTACHES))}),
     ("association by a parameter", {"Other": running(GIVEN)}),
-    ("remediation that attaches one", other(
-        "AWS::Config::RemediationConfiguration", TargetId="AWSSupport-AttachIAMToInstance")),
+    *((f"remediation by {name}", other("AWS::Config::RemediationConfiguration", TargetId=name))
+      for name in (ATTACHES, "AWS-SetupManagedRoleOnEc2Instance", "AWS-SetupManagedInstance")),
     ("function of a custom resource for Default Host Management", other(
         "AWS::Lambda::Function", Code={"ZipFile": f"update(SettingId={SETTING!r})"})),
     *((f"{kind} that names its setting", other(f"AWS::{kind}", Given=SETTING)) for kind in (
@@ -322,7 +322,7 @@ GIVES_NONE: Final[list[tuple[str, Parts]]] = [
     ("stack that is not read", other(STACK, TemplateURL="https://example.com/vpc.yaml")),
     ("custom resource with something else", custom("Nat")),
     ("another stack set", other(STACK_SET, TemplateBody="AWS::SNS::Topic")),
-    ("another association", {"Other": running("AWS-RunPatchBaseline")}),
+    ("another association", {"Other": running("AWS-SetupInventory")}),
     ("association of a document of the app",
      {"Other": running(ref("Doc")), "Doc": document({"schemaVersion": "2.2"}, "Command")}),
     *((f"{kind} that names the setting of Default Host Management", other(
