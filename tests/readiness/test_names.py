@@ -254,17 +254,12 @@ ZONES: Final[list[Row]] = [
     ("of all AWS, with one record", zoned(AWS_NAME), UNKNOWN),
     ("a wildcard", zoned(SSM, record("*.amazonaws.com")), OPEN),
     ("of all AWS, with another record", zoned(AWS_NAME, record("kms.amazonaws.com")), UNKNOWN),
-    ("without records", {**zoned(SSM), "Record": None}, UNKNOWN),
     ("a group of records", zoned(SSM, records(record("a." + SSM), record())), OPEN),
     ("a group of records by parameter", zoned(SSM, record_group(GIVEN)), UNKNOWN),
     ("a group with records that differ", zoned(SSM, records(record(), DIFFERS)), UNKNOWN),
     ("a record of IPv6", zoned(SSM, record(Type="AAAA")), UNKNOWN),
     ("a record of another service's endpoint", zoned(SSM, record(endpoint_="Messages")), UNKNOWN),
     ("a record by an alias", zoned(SSM, record(**BY_CNAME)), OPEN),
-    ("a record on a condition", zoned(SSM, on(record(), ON)), UNKNOWN),
-    ("on a condition", {**zoned(SSM), "Zone": on(zone(SSM), ON)}, UNKNOWN),
-    ("that a custom resource changes", {**zoned(SSM), "Custom": custom(Of=ref("Zone"))}, UNKNOWN),
-    ("of VPCs, all by parameter", in_vpcs(GIVEN), UNKNOWN),
     ("of VPCs, one by a macro", in_vpcs([{"Fn::Transform": {"Name": "M"}}]), UNKNOWN),
     ("of VPCs, one by id", in_vpcs([{"VPCId": "vpc-1"}]), UNKNOWN),
     ("of VPCs, by parameter in the region", in_vpcs([IN_REGION]), UNKNOWN),
@@ -280,18 +275,13 @@ def resolving_to(kind: str) -> Parts:
 
 
 ADDRESSES: Final[list[Row]] = [
-    ("dual-stack", of_ssm(IpAddressType="dualstack"), OPEN),
-    ("addresses by parameter", of_ssm(IpAddressType=GIVEN), UNKNOWN),
     ("IPv4 or dual-stack", of_ssm(IpAddressType=either("ipv4", "dualstack")), OPEN),
     ("records of IPv4", resolving_to("ipv4"), OPEN),
     ("records of IPv6", resolving_to("ipv6"), UNKNOWN),
     ("records by the service", of_ssm(DnsOptions={"DnsRecordIpType": "service-defined"}), UNKNOWN),
     ("records by parameter", of_ssm(DnsOptions={"DnsRecordIpType": GIVEN}), UNKNOWN),
-    ("options by parameter", of_ssm(DnsOptions=GIVEN), UNKNOWN),
     ("IPv6 and shut", {**of_ssm(IpAddressType="ipv6"), "Admits": group()}, UNREACHABLE),
-    ("its own region", of_ssm(ServiceRegion="eu-west-1"), OPEN),
     ("another region", of_ssm(ServiceRegion="us-east-1"), MISSING),
-    ("a region by parameter", of_ssm(ServiceRegion=GIVEN), UNKNOWN),
     ("its own region or another", of_ssm(ServiceRegion=either("eu-west-1", "us-east-1")), UNKNOWN),
 ]  # fmt: skip
 
