@@ -367,7 +367,7 @@ class Launchers:
                 base = unknown._replace(uses=base.uses)
         refer = partial(self._parts.references, resource)
         subnets = refer([data.get(name) for name in service.subnets], SUBNET)
-        for names, image in product(service.groups, _images(resource, data, base)):
+        for names, image in product(service.groups, self._images(resource, data, base)):
             groups = refer([data.get(name) for name in names], GROUP) or base.groups
             if written is None or not subnets or not groups:
                 yield self._opaque(resource, service.name, written, base.uses)
@@ -381,6 +381,23 @@ class Launchers:
                 image=image,
             )
             yield self._compute(resource, launch)
+
+    def _images(
+        self, resource: Resource, data: dict[str, Any], base: Launch
+    ) -> Iterator[Written | None]:
+        """Yield the images that instances of AWS Batch are launched with. Other services name none.
+
+        AWS's pages contradict each other about an environment that names an image in both ways.
+        https://docs.aws.amazon.com/batch/latest/userguide/ami-selection-order.html
+        https://docs.aws.amazon.com/batch/latest/APIReference/API_Ec2Configuration.html
+        """
+        own, decides = data.get("ImageId"), f"which image {resource.logical_id!r} uses"
+        configured = functions.listed(data.get("Ec2Configuration")) or [{}]
+        for one in map(functions.mapping, configured):
+            given = one.get("ImageIdOverride", own)
+            if own is not None and self._parts.worlds.is_true(("image", resource), decides):
+                given = own
+            yield base.image if given is None else Written(resource, given)
 
     def _has_no_instances(self, resource: Resource, type_: object) -> bool:
         """Whether a compute environment uses Fargate. If a parameter says so, the world decides."""
@@ -490,16 +507,6 @@ class Launchers:
         """The resources that build images by a recipe or a component that may remove the agent."""
         builders = self._parts.of_types(_BUILDERS)
         return [one for one in builders if any(of_written(it.acting).agent for it in one.waits_for)]
-
-
-def _images(resource: Resource, data: dict[str, Any], base: Launch) -> list[Written | None]:
-    """The images that instances of AWS Batch are launched with. Other services name none.
-
-    https://docs.aws.amazon.com/batch/latest/userguide/ami-selection-order.html
-    """
-    configured = [*map(functions.mapping, functions.listed(data.get("Ec2Configuration")))] or [{}]
-    given = [data.get("ImageId", one.get("ImageIdOverride")) for one in configured]
-    return [base.image if one is None else Written(resource, one) for one in given]
 
 
 def _may_launch(stack: Resource) -> bool:

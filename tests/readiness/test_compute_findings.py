@@ -589,7 +589,8 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("image without the agent, custom resource with the instance",
      launched(ImageId=MINIMAL) | custom("Instance"), UNKNOWN),
     *((f"images of AWS Batch by {own}", by_batch(**own), found) for own, found in (
-        ({}, LACKING), (OF_TWO, LACKING), (OVERRIDES, READY), (OF_TWO | {"ImageId": "a"}, READY))),
+        ({}, LACKING), (OF_TWO, LACKING), (OVERRIDES, READY), (OF_TWO | {"ImageId": "a"}, READY),
+        (OVERRIDES | {"ImageId": MINIMAL}, UNKNOWN), (OF_TWO | {"ImageId": MINIMAL}, LACKING))),
     ("agent stopped by cfn-init", with_service(ensureRunning="false"), UNKNOWN),
     ("agent started by cfn-init", with_service(ensureRunning="true"), READY),
     *((f"agent stopped by the user data of a template, with {own}", {
