@@ -188,6 +188,7 @@ ROUTES: Final[list[Row]] = [
      {"Back": further("10.0.1.0/24", VpcEndpointId="vpce-1")}, UNKNOWN),
     ("private NAT gateway that leads to others", {"Nat.ConnectivityType": "private",
         "PublicRoute": route(ref("PublicTable"), **TRANSIT)}, UNKNOWN),
+    ("regional NAT gateway, no internet gateway", {"Nat": REGIONAL, "Attachment": None}, UNKNOWN),
     ("another gateway attached", {"Second": part("InternetGateway"),
      "Attachment": attachment(InternetGatewayId=ref("Second"))}, NO_WAY),
     ("public address of the instance by parameter",
@@ -226,9 +227,6 @@ ROUTES: Final[list[Row]] = [
         "VPNGatewayRoutePropagation", RouteTableIds=[ref("PrivateTable")])}, UNKNOWN),
     ("propagated by a route server", instead(SERVER, **INTO_TABLE), UNKNOWN),
     ("propagated into another table", instead(SERVER, RouteTableId=ref("PublicTable")), NO_WAY),
-    *((f"custom resource with the {name}", {"PrivateRoute": custom(Of=ref(name))}, UNKNOWN)
-      for name in ("PrivateTable", "Vpc", "Private", "Instance")),
-    ("custom resource with another", {"PrivateRoute": custom(Of=ref("PublicTable"))}, NO_WAY),
     ("custom resource with the VPC, and no table of the subnet",
      {"PrivateAssociation": None, "Custom": custom(**WITH_VPC)}, UNKNOWN),
     ("route into a table by attribute, and no table of the subnet", {"PrivateAssociation": None,
@@ -765,6 +763,7 @@ NETWORKS: Final[dict[str, Parts]] = {
     "behind a public NAT gateway, where public access is not blocked": templated(
         {"Nat.ConnectivityType": "public", **blocking("off")}),
     "behind a regional NAT gateway": templated(Nat=REGIONAL),
+    "without a way out": templated(PrivateRoute=None),
     "in a public subnet": templated(
         {"Instance.SubnetId": ref("Public"), "Public.MapPublicIpOnLaunch": True}),
     "behind a gateway with a route table": templated(edge(ref("Gateway"))),
@@ -779,17 +778,24 @@ NETWORKS: Final[dict[str, Parts]] = {
 }  # fmt: skip
 
 
+IDS: Final = {
+    "VpcId": "vpc-1", "SubnetId": "subnet-1", "GroupId": "sg-1", "NetworkAclId": "acl-1",
+    "RouteTableId": "rtb-1", "NatGatewayId": "nat-1", "GatewayId": "igw-1",
+}  # fmt: skip
+"""Ids of other apps, by the properties that may have them."""
+
+
 def variants(name: str, one: Parts) -> Iterator[tuple[str, Parts]]:
     """Each change of one part of a network, and of one of its properties, with its name."""
     yield f"no {name}", {name: None}
     yield f"{name} on a condition", {name: on(one, ON)}
     yield f"{name} in a custom resource", {"Custom": custom(Of=ref(name))}
-    for property_, value in one["Properties"].items():
+    for property_ in one["Properties"]:
         path = f"{name}.{property_}"
         yield f"no {path}", {path: None}
         yield f"{path} by parameter", {path: GIVEN}
-        if isinstance(value, dict):
-            yield f"{path} by id", {path: "id-1"}
+        if property_ in IDS:
+            yield f"{path} by id", {path: IDS[property_]}
 
 
 def test_each_part_of_a_network(check: Check, snapshot: SnapshotAssertion) -> None:
