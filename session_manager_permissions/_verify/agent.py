@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from .preferences import Preferences
 
-_FIRST_SESSIONS: Final = "2.3.68.0"
 _BY_SESSION_TYPE: Final = {
     "InteractiveCommands": ("a session of InteractiveCommands", "2.3.668.0"),
     "NonInteractiveCommands": ("a session of NonInteractiveCommands", "3.0.1124.0"),
@@ -54,7 +53,9 @@ def agent_version(node: Node, preferences: Preferences) -> Outcome:
     if version is None:
         return AGENT.of(node.id).skipped("Systems Manager's record has no version of the agent")
     agent = AGENT.of(node.id, Evidence(RECORD, "AgentVersion", version))
-    for feature, least in _needed_features(node, preferences):
+    to_connect = [*_needed_to_connect(node)]
+    needed = to_connect if node.connection == "notconnected" else []  # else it is new enough
+    for feature, least in (*needed, *_needed_features(preferences)):
         is_new = at_least(version, least)
         if is_new is None:
             why = f"the version of the agent, {version!r}, can't be read"
@@ -63,20 +64,24 @@ def agent_version(node: Node, preferences: Preferences) -> Outcome:
             why = f"the agent has version {version}, and {feature} needs {least} or newer"
             is_port = preferences.document.session_type == PORT
             return agent.failed(why, fix=_update(node), is_seen=is_port)
-    # The version that supports all documents, and the version that can connect.
-    for error, least in ((preferences.error, _REMOTE_PORTS), (node.connection, _FIRST_SESSIONS)):
+    # The version that supports all documents, and the versions that can connect.
+    connects = ((node.connection, least) for _, least in to_connect)
+    for error, least in ((preferences.error, _REMOTE_PORTS), *connects):
         if isinstance(error, CannotAsk) and not at_least(version, least):
             return AGENT.of(node.id).unasked(error)
     return agent.passed(f"the agent has version {version}, which supports the document")
 
 
-def _needed_features(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]]:
+def _needed_to_connect(node: Node) -> Iterator[tuple[str, str]]:
+    """Yield each feature that the agent needs to connect, with the first version that has it."""
+    yield "Session Manager", "2.3.68.0"
+    if (node.instance or {}).get("MetadataOptions", {}).get("HttpTokens") == "required":
+        yield "an instance that requires IMDSv2", "2.3.772.0"  # the first with an SDK for it
+
+
+def _needed_features(preferences: Preferences) -> Iterator[tuple[str, str]]:
     """Yield each feature that sessions need from the agent, with the first version that has it."""
     document = preferences.document
-    if node.connection == "notconnected":  # a connected agent is new enough
-        yield "Session Manager", _FIRST_SESSIONS
-        if (node.instance or {}).get("MetadataOptions", {}).get("HttpTokens") == "required":
-            yield "an instance that requires IMDSv2", "2.3.772.0"  # the first with an SDK for it
     if document.to_other_hosts:
         yield "forwarding the port of another host", _REMOTE_PORTS
     if document.session_type in _BY_SESSION_TYPE:

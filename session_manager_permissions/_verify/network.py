@@ -92,9 +92,9 @@ class LiveVpc:
         self._owner = next(owners, self._account)
         self._vpcs = self._listed("ec2:DescribeVpcs", "Vpcs", VpcIds=[self.id]) or []
         self._ranges = tuple(dict.fromkeys(chain.from_iterable(map(_ranges, self._vpcs))))
-        self._barrier = next(filter(None, map(_barrier_of, self._vpcs)), "")
-        """The feature that may drop traffic through the internet gateway. A firewall may also let
-        instances out that have no public address."""
+        self._barrier = next(map(_barrier_of, self._vpcs), "firewall")
+        """The feature that may drop traffic through the internet gateway. A firewall, which a VPC
+        that can't be read may have, may also let instances out that have no public address."""
         self._prefix_lists = self._services_by_prefix_list()
         self._routes_of = {
             table["RouteTableId"]: tuple(map(self._route, self._deciding(table["Routes"])))
@@ -326,9 +326,7 @@ class LiveVpc:
         """List the VPC's private hosted zones, except those of endpoints; None if not known."""
         call, asked = "route53:ListHostedZonesByVPC", {"VPCId": self.id, "VPCRegion": self._region}
         found = self._listed(call, "HostedZoneSummaries", **asked)
-        if found is None:
-            return None
-        return [
+        return found and [
             one for one in found if one.get("Owner", {}).get("OwningService") != _OWNER_OF_ENDPOINTS
         ]
 

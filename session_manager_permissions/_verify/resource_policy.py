@@ -17,7 +17,7 @@ from session_manager_permissions._evaluation import Answer, Request, evaluate, n
 from session_manager_permissions._patterns import as_list
 from session_manager_permissions._quoting import in_shell
 
-from .asking import CannotAsk, NotThere, tried
+from .asking import CannotAsk, NotPermitted, NotThere, tried
 from .lines import aws, in_json, with_statement
 from .simulator import OF_ONE_CALL
 
@@ -53,7 +53,7 @@ class ResourcePolicy(NamedTuple):
     """The policy of a key or a bucket."""
 
     session: Session
-    """Asks AWS for the organization, if the policy has a condition on one."""
+    """Asks AWS for the policy, and for the organization if the policy has a condition on one."""
     of: str
     """The key or the bucket, as a message names it."""
     statements: tuple[Any, ...] = ()
@@ -70,8 +70,8 @@ class ResourcePolicy(NamedTuple):
     ) -> Admission:
         """Tell whether the policy lets a user or a role make a call, or a grant of the key does.
 
-        A grant is enough if nothing denies the call. Few roles have a grant: if the grants can't be
-        read, the answer is the one without grants, and says so.
+        A grant is enough if nothing denies the call. Few roles have a grant: if the credentials may
+        not read the grants, the answer is the one without grants, and says so.
 
         Args:
             principal: the ARN of the user or the role.
@@ -81,14 +81,13 @@ class ResourcePolicy(NamedTuple):
         """
         found = self._admits(principal, call, each, by_iam=by_iam)
         is_denied = found.answer == "closed" or (found.answer == "account" and not by_iam)
-        if not is_denied:
-            return found
-        grants = tried(self.grants)
+        grants = tried(self.grants) if is_denied else []
         if not grants:
             return found
         if isinstance(grants, CannotAsk):
             why = f"{found.why}; a grant may allow it, and the grants could not be read: {grants}"
-            return found._replace(why=why, error=grants)
+            answer = found.answer if isinstance(grants, NotPermitted) else "unknown"
+            return found._replace(answer=answer, why=why, error=grants)
         of, whole = f"{self.of}, together with its grants,", (*self.statements, *grants)
         policy = self._replace(of=of, statements=whole, grants=list)
         granted = policy.admits(principal, call, each, by_iam=by_iam)
@@ -221,19 +220,20 @@ def policy_of(session: Session, who: str, call: Call, *, by_iam: bool) -> Resour
     bucket = name.partition("/")[0]
     of = ResourcePolicy(session, f"the bucket {bucket}")
     asked = {"on": resource.partition("/")[0], "Bucket": bucket, "ExpectedBucketOwner": account}
-    return _read(session, "s3:GetBucketPolicy", of, **asked)
+    return _read("s3:GetBucketPolicy", of, **asked)
 
 
 def key_policy(session: Session, arn: str) -> ResourcePolicy:
     """Read the policy of a key."""
-    there, asked = session.in_region(arn.split(":")[3]), {"KeyId": arn, "PolicyName": "default"}
-    return _read(there, "kms:GetKeyPolicy", _unread_key(session, arn), on=arn, **asked)
+    asked = {"on": arn, "missing": f"there is no KMS key {arn}", "KeyId": arn}
+    return _read("kms:GetKeyPolicy", _unread_key(session, arn), **asked, PolicyName="default")
 
 
 def _unread_key(session: Session, arn: str, *, is_foreign: bool = False) -> ResourcePolicy:
     """Return the policy of a key before it is read, with the function that reads its grants."""
-    grants = partial(_grants, session.in_region(arn.split(":")[3]), arn, is_foreign=is_foreign)
-    return ResourcePolicy(session, f"the key {arn}", key=arn, grants=grants)
+    there = session.in_region(arn.split(":")[3])
+    grants = partial(_grants, there, arn, is_foreign=is_foreign)
+    return ResourcePolicy(there, f"the key {arn}", key=arn, grants=grants)
 
 
 def _grants(session: Session, arn: str, *, is_foreign: bool) -> list[dict[str, Any]]:
@@ -257,12 +257,11 @@ def _grants(session: Session, arn: str, *, is_foreign: bool) -> list[dict[str, A
             if "GranteePrincipal" in one
         ]
 
-    pages = {"PageSize": 100}
-    found = session.ask("kms:ListGrants", read, on=arn, KeyId=arn, PaginationConfig=pages)
+    found = session.ask("kms:ListGrants", read, on=arn, KeyId=arn)
     return [one | {"Condition": _UNKNOWN} for one in found] if is_foreign else found
 
 
-def _read(session: Session, call: str, policy: ResourcePolicy, **asked: str) -> ResourcePolicy:
+def _read(call: str, policy: ResourcePolicy, **asked: str) -> ResourcePolicy:
     """Read a policy: return it with its statements, or with the error if they can't be read."""
 
     def read(found: Mapping[str, Any]) -> ResourcePolicy:
@@ -271,7 +270,7 @@ def _read(session: Session, call: str, policy: ResourcePolicy, **asked: str) -> 
         each = tuple(one | {"Effect": one["Effect"]} for one in statements)
         return policy._replace(statements=each)
 
-    found = session.tried(call, read, **asked)
-    if isinstance(found, NotThere):
+    found = policy.session.tried(call, read, **asked)
+    if isinstance(found, NotThere) and not policy.key:  # each key that exists has a policy
         return policy
     return policy._replace(error=found) if isinstance(found, CannotAsk) else found

@@ -383,6 +383,7 @@ BY_NONE: Final = "You are not authorized because no service control policy allow
 STATUS: Final = "DescribeInstanceStatus", "UnauthorizedOperation"
 OF_PROFILE: Final = "instance-profile role-assumable register reach"
 NO_METADATA: Final = instance(MetadataOptions={"HttpEndpoint": "disabled"})
+ONLY_IMDSV2: Final = instance(MetadataOptions={"HttpEndpoint": "enabled", "HttpTokens": "required"})
 DENIED_KEY: Final = denying("kms:Decrypt")
 DENIED_BUCKET: Final = denying(PUT)
 DENIED_BUCKET_KEY: Final = denying("kms:GenerateDataKey")
@@ -464,7 +465,9 @@ STATES: Final = {
     "connected though lost": cause("registered?", lambda w: w.is_lost("connected")),
     **{f"not known to be connected, and {name}": cause(told, does, refusing(CONNECTIONS))
        for name, told, does in (("lost", "registered? connected?", LOST), ("never registered",
-           "registered? connected?", NEVER), (f"of {OLD}", "agent? connected?", agent(OLD)))},
+           "registered? connected?", NEVER), (f"of {OLD}", "agent? connected?", agent(OLD)),
+           ("too old for IMDSv2 alone", "agent? connected?",
+            both(agent("2.3.771.9"), ONLY_IMDSV2)))},
     "connected without a record": cause("registered?", setting(record=None)),
     "stopped": never("instance-running", instance(State={"Name": "stopped"})),
     "stopping": never("instance-running", instance(State={"Name": "stopping"})),
@@ -677,6 +680,8 @@ KEYS: Final = {
                granting(ROOT), key_policy()]),
            ("that may not be read", "encrypt key-usable", [
                refusing("kms:ListGrants"), key_policy()]),
+           ("that can't be read now", "encrypt? key-usable?", [
+               refusing("kms:ListGrants", "ThrottlingException"), key_policy()]),
            ("of another account", "encrypt?", [granting(ROLE), using(kmsKeyId=FOREIGN_KEY),
                described_key(Arn=FOREIGN_KEY), key_policy(allowing(ROLE, "kms:*"))]),
        )},
@@ -711,8 +716,9 @@ LOGS: Final = {
     **{f"a bucket whose key {name}": used("bucket-encryption", NO_KEY, BY_KEY, does)
        for name, does in {
            "is disabled": described_key(KeyState="Disabled"),
-           "is for signatures": described_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY"),
-           "does not exist": refusing("kms:DescribeKey", "NotFoundException")}.items()},
+           "is for signatures": described_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")}.items()},
+    "a bucket whose key does not exist": used("bucket-encryption log-to-s3?", NO_KEY, BY_KEY, *(
+        refusing(f"kms:{call}", "NotFoundException") for call in ("DescribeKey", "GetKeyPolicy"))),
     "a bucket of another region, whose key is disabled": used(
         "bucket-encryption", NO_KEY, setting(bucket_region=US), bucket("aws:kms", KEY_IN_US),
         described_key(Arn=KEY_IN_US, KeyState="Disabled")),
@@ -972,7 +978,7 @@ AGENTS: Final = {
     f"an agent of {OLD}, and lost": cause("agent connected registered", LOST, agent(OLD)),
     **{f"an agent of {version}, and IMDSv2 alone": cause(
            f"connected registered {told}", LOST, agent(version),
-           instance(MetadataOptions={"HttpEndpoint": "enabled", "HttpTokens": "required"}))
+           ONLY_IMDSV2)
        for version, told in (("2.3.771.9", "agent"), ("2.3.772.0", ""))},
     "an agent of 2.3.68.0, and a key": used("agent", agent("2.3.68.0")),
     "an agent of 2.3.539.0, and Run As": cause("agent", run_as("web"), agent("2.3.539.0")),

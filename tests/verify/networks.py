@@ -521,6 +521,8 @@ DENIED: Final = {
                     *("NetworkAcls", "VpcAttribute"))},
     **{f"endpoints, without {name}": path(UNKNOWN, closed(*BOTH_ENDPOINTS),
         dns(*OF_TWO), refusing(f"ec2:{name}")) for name in ("DescribeDhcpOptions", "DescribeVpcs")},
+    "no public address, without DescribeVpcs": path(
+        UNKNOWN, TO_INTERNET, refusing("ec2:DescribeVpcs")),
     "stopped in a subnet that is not described": path(f"instance-running {UNKNOWN}",
         instance(State={"Name": "stopped"}), refusing("ec2:DescribeSubnets")),
 }  # fmt: skip
