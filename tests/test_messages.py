@@ -615,7 +615,8 @@ OPERATORS: Final = {
 }  # fmt: skip
 WARNINGS: Final = {
     "a key of another account": permissions(
-        role=existing_role, encryption_key=lambda s: existing_key(s, account=OTHER_ACCOUNT)),
+        role=existing_role,
+        encryption_key=lambda s: kms.Key(cdk.Stack(app_of(s), "Other", env=ELSEWHERE), "Key")),
     "an option of the app that its list does not have": lambda w: warn_of_option(
         w.stack, "allow-registration", "true", "names.txt"),
     "keys, and none of the region of the stack": permissions(

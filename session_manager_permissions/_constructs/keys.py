@@ -135,8 +135,8 @@ def is_in_region(scope: IConstruct, key: SessionKey, here: tokens.Environment) -
     if tokens.differ(there.account, here.account):
         cdk.Annotations.of(scope).add_warning_v2(
             "session-manager-permissions:key-of-another-account",
-            f"encryption_key {arn} belongs to account {there.account}: the role can use "
-            "it only if its key policy allows that too",
+            f"encryption_key {key.given.node.path!r} belongs to account {there.account}: the role "
+            "can use it only if its key policy allows that too",
         )
     return not tokens.differ(there.region, here.region)
 

@@ -257,7 +257,7 @@ def _named_target(
         return Target(role=iam.Role.from_role_name(scope, role_id, name), key=names[0], name=name)
     if len(names) != 1:
         raise ValueError(
-            f"instance_profile {profile.node.path!r} must have one role, got {names!r}: give it one"
+            f"instance_profile {profile.node.path!r} has {len(names)} roles: give it one role"
         )
     (name,) = names
     role = _role_of_app(profile, name)

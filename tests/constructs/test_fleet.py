@@ -569,8 +569,8 @@ THEIR_ACCOUNT = f"belongs to account {OTHER_ACCOUNT}"
 NOT_AN_ARN = "is not the ARN of a role"
 LOST: Final[dict[str, tuple[Make, str]]] = {
     "role owned in another account": (owned_in_another_account, THEIR_ACCOUNT),
-    "no role": (l1_profile, "must have one role, got []"),
-    "two roles": (lambda s: l1_profile(s, "One", "Another"), "one role, got ['One', 'Another']"),
+    "no role": (l1_profile, "has 0 roles: give it one role"),
+    "two roles": (lambda s: l1_profile(s, "One", "Another"), "has 2 roles: give it one"),
     "ARN of a role": (lambda s: l1_profile(s, role_arn()), "which is an ARN: give the name"),
     "bare resource": (bare_profile, "is a cdk.CfnResource"),
     "nodes of a name": (lambda s: l1_nodes(s, "worker"), NOT_AN_ARN),
