@@ -292,6 +292,15 @@ def json_file(text: str | bytes) -> Cause:
     return checked("a.json", file("a.json", text))
 
 
+def manifest(text: str) -> Cause:
+    return checked("cdk", file("cdk/manifest.json", text))
+
+
+def template(text: str) -> Cause:
+    """A file whose name does not say whether it is JSON or YAML."""
+    return checked("a.template", file("a.template", text))
+
+
 def with_diagnostics(text: str) -> Cause:
     """Run `verify` of a node, with a diagnostics file of this text."""
     return command(f"{NODE} --agent-diagnostics agent.json", file("agent.json", text))
@@ -856,18 +865,20 @@ CHECK: Final = {
     "no `cdk.out`": checked(""),
     "a file that does not exist": checked("a.json"),
     "a folder that CDK has not written": checked("cdk", file("cdk/a.json", "{}")),
-    "the output of an app without a stack": checked("cdk", file("cdk/manifest.json", "{}")),
-    "a `manifest.json` that is cut off": checked("cdk", file("cdk/manifest.json", "{")),
-    "an app with a missing file": checked(
-        "cdk", file("cdk/manifest.json", json.dumps({"artifacts": {"Web": STACK}}))
-    ),
+    "the output of an app without a stack": manifest("{}"),
+    "a `manifest.json` that is a list": manifest("[]"),
+    "a `manifest.json` that is cut off": manifest("{"),
+    "an app with a missing file": manifest(json.dumps({"artifacts": {"Web": STACK}})),
     "a file that can't be read": checked("/proc/self/mem"),
     "an endless file": checked("/dev/zero"),
     "a template without resources": json_file("{}"),
+    "a template with no value for its resources": template("Resources:\n"),
     "a file that is empty": yaml(""),
+    "a file that has only a comment": template("# of 2019\n"),
     "a file that is not text in UTF-8": yaml(b"a: \xe4"),
     "JSON in UTF-16": json_file("{}".encode("utf-16")),
-    "JSON with an error": json_file("{,}"),
+    "JSON with an error": template('{\n  "Resources": {,}\n}'),
+    "JSON with a comment": template("// of 2019\n{}"),
     "JSON with a number of too many digits": json_file('{"a": ' + "1" * 5_000 + "}"),
     "JSON that is nested too deep": json_file('{"a":' * 100_000),
     "YAML with an error": yaml("A: [\n"),
@@ -875,6 +886,8 @@ CHECK: Final = {
     "YAML that is nested too deep": yaml("[" * 450 + "]" * 450),
     "YAML that is a list": yaml("[]"),
     "YAML with a list for a key": yaml("? [a]\n: b\n"),
+    "YAML with an alias of nothing": yaml("A: *a\n"),
+    "YAML with two documents": yaml("A: 1\n---\nB: 2\n"),
     "YAML with an alias in its own value": yaml("A: &a\n  B: *a\n"),
     "YAML with aliases that multiply": yaml(BOMB),
     "YAML without the extra": yaml("A: 1", lacks("yaml")),

@@ -254,23 +254,6 @@ def test_yaml_is_read_as_by_cloudformation(capsys: Capture, snapshot: SnapshotAs
     assert f"{json.dumps(body, indent=2)}\n" == snapshot(extension_class=Text)
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ("# only a comment\n", "it is not a mapping of keys to values"),
-    ("Resources:\n", "it has no Resources: give a CloudFormation template"),
-    ('{\n  "Resources": {,}\n}', "line 2: Expecting property name enclosed in double quotes"),
-    ("// of 2019\n{}", "line 1: Expecting value"),
-    ("Resources:\n  A: [\n", "line 3: did not find expected node content"),
-    ("A: *a\n", "line 1: found undefined alias"),
-    ("A: 1\n---\nB: 2\n", "line 2: but found another document"),
-    ("[" * 900 + "]" * 900, "it is nested too deep"),
-])  # fmt: skip
-def test_what_is_no_template_is_refused(text: str, said: str, capsys: Capture) -> None:
-    line = refused(capsys, write("a.template", text))
-
-    assert line.startswith("a.template: ")
-    assert said in line
-
-
 def test_a_pipe_is_read_once(capsys: Capture) -> None:
     reader, writer = os.pipe()
     os.write(writer, json.dumps(NOT_READY).encode())
@@ -424,21 +407,9 @@ def test_apps_are_judged_by_themselves(capsys: Capture) -> None:
     assert [one["template"] for one in finding["resources"]] == ["one/a.json"]
 
 
-@pytest.mark.parametrize(("manifest", "said"), [
-    ("[]", "manifest.json: it is not a mapping"),
-    ({"artifacts": {"S": STACK}}, "None: No such file or directory"),
-    ({"artifacts": {"S": {**STACK, "additionalMetadataFile": "m"}}},
-     "m: No such file or directory: run cdk synth again"),
-])  # fmt: skip
-def test_what_is_no_output_of_cdk_is_refused(manifest: object, said: str, capsys: Capture) -> None:
-    write("cdk.out/manifest.json", manifest)
-    assert refused(capsys).startswith(f"cdk.out/{said}")
-
-
-def test_a_path_that_does_not_exist_is_refused(capsys: Capture) -> None:
-    assert refused(capsys, write("a.json", READY), "b.json") == (
-        "b.json: no such file or folder: give one that exists"
-    )
+def test_a_stack_without_a_template_is_refused(capsys: Capture) -> None:
+    write("cdk.out/manifest.json", {"artifacts": {"S": STACK}})
+    assert refused(capsys) == "cdk.out/None: No such file or directory"
 
 
 # The process -------------------------------------------------------------------------------------
