@@ -521,6 +521,12 @@ DENIED: Final = {
                     *("NetworkAcls", "VpcAttribute"))},
     **{f"endpoints, without {name}": path(UNKNOWN, closed(*BOTH_ENDPOINTS),
         dns(*OF_TWO), refusing(f"ec2:{name}")) for name in ("DescribeDhcpOptions", "DescribeVpcs")},
+    **{f"no default route, without {' and '.join(calls)}": cause(
+           told, causes.NEVER, NO_ROUTE, *map(refusing, calls))
+       for told, *calls in (
+           (f"connected? registered? agent? {UNKNOWN}", causes.RECORDS, causes.CONNECTIONS),
+           (f"connected registered? agent? {CHANNELS}", causes.RECORDS),
+           (f"connected? registered? {CHANNELS}", causes.CONNECTIONS))},
     "no public address, without DescribeVpcs": path(
         UNKNOWN, TO_INTERNET, refusing("ec2:DescribeVpcs")),
     "stopped in a subnet that is not described": path(f"instance-running {UNKNOWN}",
