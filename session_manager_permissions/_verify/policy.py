@@ -87,8 +87,10 @@ def _partition(options: Namespace) -> str:
     given = [*options.key, options.log_bucket_key, options.log_group]
     found = {arn.split(":")[1] for arn in given if arn and arn.startswith("arn:")}
     found |= {options.partition} if options.partition else set()
-    of_region = partition_of(options.region) if options.region and not options.partition else None
-    found |= {of_region.name} if of_region else set()
+    of_region = partition_of(options.region or "")
+    # A region of a partition that is not known yet has a name like those of `aws`.
+    if of_region and not (options.partition and of_region.name == "aws"):
+        found.add(of_region.name)
     if len(found) > 1:
         raise CannotAsk(
             "the ARNs, --region and --partition are of several partitions, "
