@@ -32,12 +32,6 @@ _TURN_ON: Final = "AWS::SSM::DefaultHostManagementConfiguration", _QUICK_SETUP, 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/quick-setup-host-management.html
 """
 
-_CODE: Final = (
-    *("AWS::Lambda::Function", "AWS::Serverless::Function"),
-    *("AWS::Serverless::StateMachine", "AWS::StepFunctions::StateMachine"),
-)
-"""The types whose code may give a profile to an instance that has none."""
-
 _MAY_RUN_RUNBOOK: Final = {
     "AWS::Config::ConformancePack": "TemplateBody",
     "AWS::Config::OrganizationConformancePack": "TemplateBody",
@@ -53,17 +47,23 @@ _MAY_RUN_RUNBOOK: Final = {
 """The types that run a runbook or may call the API, each with the property that says what runs."""
 
 _ATTACHES: Final = re.compile(
-    r"(AttachIAMTo|SetupManaged(RoleOnEC2)?)Instance|(?<!Dis)Associate_?Iam_?Instance_?Profile|"
-    r"IsPolicyAttachAllowed\W+(?!false)\w",
-    re.IGNORECASE,
+    rb"attachiamtoinstance|setupmanaged(?:roleonec2)?instance|ispolicyattachallowed\W+(?!false)\w|"
+    rb"r(?<!unr)egister-ec2iaminstance|a(?<!disa)ssociate[-_]?iam[-_]?instance[-_]?profile"
 )
-"""A part of the names of AWS's runbooks that give an instance a profile, and of the API call.
+"""Matches, in lower case, the names of AWS's runbooks that give an instance a profile, and those of
+the API call in code, in the AWS CLI and in PowerShell.
 
-With `IsPolicyAttachAllowed`, Quick Setup attaches policies to the roles of instances.
+With `IsPolicyAttachAllowed`, Quick Setup attaches policies to the roles of instances. The
+lookbehinds come after the first letters, as a pattern that begins with one takes much longer.
 """
 
-_DHMC: Final = re.compile("(?i)AWS::SSMQuickSetup::|(default|ssm)[-_]?host[-_]?management|dhmc")
-"""Other names for Default Host Management in code, or in what deploys a stack that is not read."""
+_DHMC: Final = re.compile(
+    rb"aws::ssmquicksetup::|default[-_]?host[-_]?management|ssm[-_]?host[-_]?management|dhmc|"
+    + _SETTING.encode()
+)
+"""Matches, in lower case, the names that Default Host Management and its setting have in code, or
+in what deploys a stack that is not read.
+"""
 
 _ANYWHERE: Final = (_QUICK_SETUP, *NEVER_READ)
 """The types that act in any account and region."""
@@ -82,10 +82,10 @@ class LaterChanges:
     @cached_property
     def _turning_on(self) -> list[Resource]:
         """The resources that may turn on Default Host Management, by their type or content."""
-        of_code = [*self._parts.of_types(_CODE), *self._parts.custom, *self._parts.unread_stacks]
-        texts = [f"{one.type} {one.logical_id} {quoted(one.written)}" for one in of_code]
-        by_name = compress(of_code, map(_DHMC.search, texts))
-        return [*self._parts.of_types(_TURN_ON), *by_name, *self._parts.naming(_SETTING)]
+        several = [*self._parts.custom, *self._parts.unread_stacks]
+        texts = (f"{one.type} {one.logical_id} {quoted(one.written)}" for one in several)
+        by_name = compress(several, (_DHMC.search(text.lower().encode()) for text in texts))
+        return [*self._parts.of_types(_TURN_ON), *by_name, *self._parts.naming(_DHMC)]
 
     def host_management(self, resource: Resource) -> str:
         """Name what turns on Default Host Management where a resource is deployed, if any."""
@@ -126,33 +126,28 @@ class LaterChanges:
 
         The templates of these stacks are never read.
         """
-        stacks = self._parts.of_types(NEVER_READ)
-        of_any_type = [one for one in stacks if UNKNOWN in types_deployed(one)]
-        code = self._parts.of_types(_CODE)
-        return [*of_any_type, *(one for one in code if _ATTACHES.search(quoted(one.written)))]
+        never_read = self._parts.of_types(NEVER_READ)
+        stacks = (one for one in never_read if UNKNOWN in types_deployed(one))
+        return [*stacks, *self._parts.naming(_ATTACHES)]
 
     def by_runbook(self, resource: Resource) -> str:
         """Name what may give a profile or policies to instances where a resource is deployed."""
         does = f"{_GIVES_PROFILE} or policies"
-        return _first(self._running_runbooks, resource, does, self._attaches)
+        return _first(self._parts.of_types(_MAY_RUN_RUNBOOK), resource, does, self._attaches)
 
     def _attaches(self, found: Resource) -> bool:
         written = found.properties.get(_MAY_RUN_RUNBOOK[found.type])
         known = self._parts.text(found, written)
         is_open = "Ref" in mapping(written) and self._parts.behind(found, written) is None
-        return is_open or _ATTACHES.search(f"{known} {quoted(written)}") is not None
+        return is_open or bool(_ATTACHES.search(f"{known} {quoted(found.acting)}".lower().encode()))
 
     def stops_agent(self, resource: Resource) -> str:
         """Name what may stop the agent of instances where a resource is deployed; "" if nothing."""
         return _first(self._stopping_agent, resource, "keep the SSM Agent from working")
 
     @cached_property
-    def _running_runbooks(self) -> list[Resource]:
-        return self._parts.of_types(_MAY_RUN_RUNBOOK)
-
-    @cached_property
     def _stopping_agent(self) -> list[Resource]:
-        several = (*self._running_runbooks, *self._parts.custom)
+        several = (*self._parts.of_types(_MAY_RUN_RUNBOOK), *self._parts.custom)
         return [one for one in several if of_written(one.acting).agent]
 
     def _by_role(self, resource: Resource) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
@@ -50,6 +51,7 @@ _NAMES: Final = {
     "cloudWatchLogGroupName": (("AWS::Logs::LogGroup", ""),),
 }
 """The types of resource that an input may name, each with the return value that names it."""
+_DEFAULT: Final = re.compile(_needs.DEFAULT_DOCUMENT.lower().encode())
 _SESSION: Final = "Session"
 _SCHEMA: Final = "1.0"
 _WITHOUT_INPUTS: Final = "Port"
@@ -89,7 +91,7 @@ class Sessions:
         # The account's default document nearly always exists, and these resources may change it.
         self._changing = [
             one
-            for one in parts.naming(_needs.DEFAULT_DOCUMENT)
+            for one in parts.naming(_DEFAULT)
             if one not in self._documents or one.written.get("DocumentType") != _SESSION
         ]
 

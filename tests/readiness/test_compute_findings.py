@@ -296,8 +296,10 @@ GIVES_A_PROFILE: Final[list[tuple[str, Parts]]] = [
         Policies=[{"Statement": [may("Allow", "ec2:AssociateIamInstanceProfile")]}])),
     ("state machine that gives one", other("AWS::StepFunctions::StateMachine",
         DefinitionString={"Fn::Join": ["", ['{"Resource": "', ASSOCIATE, '"}']]})),
-    ("function that gives one", other("AWS::Lambda::Function",
-        Code={"ZipFile": "boto3.client('ec2').associate_iam_instance_profile()"})),
+    *((f"{kind} that has {call}", other(f"AWS::{kind}", Script=call)) for kind, call in (
+        ("Lambda::Function", "client.associate_iam_instance_profile()"),
+        ("CodeBuild::Project", "aws ec2 associate-iam-instance-profile"),
+        ("ECS::TaskDefinition", "Register-EC2IamInstanceProfile"))),
     ("role whose policy can't be read", {"Other": associating(Policies=[
         {"PolicyName": "p", "PolicyDocument": GIVEN}])}),
     ("role with the policy of a name that allows it", by_name("ec2:*")),
@@ -331,8 +333,10 @@ GIVES_NONE: Final[list[tuple[str, Parts]]] = [
     ("service setting that turns it off", {"Other": setting(SETTING, "$None")}),
     ("rule that listens", other("AWS::Events::Rule", EventPattern=LISTENS, Targets=[{"Arn": "a"}])),
     ("maintenance window of a function", other(WINDOW, TaskArn=att("Function", "Arn"))),
-    ("function that takes one away", other("AWS::Lambda::Function",
-        Code={"ZipFile": "boto3.client('ec2').disassociate_iam_instance_profile()"})),
+    *((f"{kind} that has {call}", other(f"AWS::{kind}", Script=call)) for kind, call in (
+        ("Lambda::Function", "client.disassociate_iam_instance_profile()"),
+        ("SSM::Document", "Unregister-EC2IamInstanceProfile"),
+        ("Logs::MetricFilter", "AssociateIamInstanceProfile"))),
     ("role that may write logs", {"Other": associating(
         ManagedPolicyArns=[f"{AWS}CloudWatchAgentServerPolicy"])}),
     ("role that may not give one", {"Other": associating(may("Allow", "ec2:DescribeInstances"))}),
@@ -557,7 +561,9 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("bare role, policy in JSON", BARE | IN_JSON, frozenset({"boot-order"})),
     ("bare role, Default Host Management", BARE | HOST_MANAGEMENT, UNKNOWN),
     ("bare role, role that may give a profile", BARE | {"Other": ASSOCIATES}, NEITHER),
-    ("bare role, another profile attached", BARE | ATTACHED, UNKNOWN),
+    *((f"bare role, {command}", BARE | associated(f"aws ec2 {command}"), found)
+      for command, found in (("associate-iam-instance-profile", UNKNOWN),
+                             ("disassociate-iam-instance-profile", NEITHER))),
     ("bare role, custom resource with the role", BARE | custom("Role"), UNKNOWN),
     *((f"bare role, AwsCustomResource with the role: {actions}", BARE | calling(**actions), found)
       for actions, found in (

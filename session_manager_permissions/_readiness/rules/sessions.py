@@ -288,7 +288,7 @@ class SessionRules:
         streams = functions.mapping(document.inputs).get(STREAMS)
         if type(streams) in (str, int, float) or functions.intrinsic(streams)[0] in _TEXTS:
             why = f"the agent drops each session, as {STREAMS} is not a boolean"
-            fix = f"write {STREAMS} as true or false, and choose between them by Fn::If"
+            fix = f"set {STREAMS} to true or false, without quotation marks, or to Fn::If of both"
             yield _refused(document, why, fix)
         key = self._key(read(document, KEY))
         if key is not None:
