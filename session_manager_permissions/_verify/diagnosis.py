@@ -72,8 +72,7 @@ class Diagnosis:
         get_in = "Remote Desktop" if is_windows else "EC2 Instance Connect"
         lines = [ask_node, f"to log in without a session: {get_in}, or the EC2 serial console"]
         if not is_windows:
-            connect = f"ec2-instance-connect ssh --instance-id {self.node.id_word}"
-            lines.append(self.node.aws(connect))
+            lines.append(self.node.aws_on_it("ec2-instance-connect ssh"))
         return [*with_profile(lines, self.node.session.profile)]
 
 

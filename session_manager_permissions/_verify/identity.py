@@ -158,8 +158,8 @@ def _own_role(node: Node) -> tuple[Outcome, LiveRole | None]:
     of_node = Evidence("ec2:DescribeInstances", "IamInstanceProfile", name)
     profile = checks.PROFILE.of(name, of_node)
     if name is None:
-        associate = f"ec2 associate-iam-instance-profile --instance-id {node.id_word}"
-        fix = node.aws(associate, "--iam-instance-profile Name=NAME")
+        named = "--iam-instance-profile Name=NAME"
+        fix = node.aws_on_it("ec2 associate-iam-instance-profile", named)
         return profile.failed("the instance has no instance profile", fix=fix), None
     found = tried(lambda: find_profile(node.session, name))
     if isinstance(found, NotThere):
@@ -330,8 +330,7 @@ def _metadata(node: Node) -> Outcome:
     instance = checks.METADATA.of(node.id, evidence)
     if value == "disabled":
         why = "the metadata endpoint of the instance is off, so the agent gets no credentials"
-        modify = f"ec2 modify-instance-metadata-options --instance-id {node.id_word}"
-        fix = node.aws(modify, "--http-endpoint enabled")
+        fix = node.aws_on_it("ec2 modify-instance-metadata-options", "--http-endpoint enabled")
         return instance.failed(why, fix=fix).seen_if(is_now=not node.connected)
     if node.connected:
         return instance.passed("the agent is connected, so it has credentials", proven=True)
@@ -420,9 +419,9 @@ def _role_of_activation(node: Node) -> tuple[Outcome, LiveRole | None]:
     found = tried(partial(find_role, node.session, named))
     if isinstance(found, NotThere):
         why = f"the role {named} of the node no longer exists"
-        update = f"ssm update-managed-instance-role --instance-id {node.id_word}"
         role = checks.ASSUMABLE.of(named, Evidence(_ROLE, "Role", None))
-        return role.failed(why, fix=node.aws(update, "--iam-role ROLE")), None
+        fix = node.aws_on_it("ssm update-managed-instance-role", "--iam-role ROLE")
+        return role.failed(why, fix=fix), None
     if isinstance(found, CannotAsk):
         itself = LiveRole(f"arn:{node.partition}:iam::{node.account}:role/{named}")
         return checks.ASSUMABLE.of(named).unasked(found), itself

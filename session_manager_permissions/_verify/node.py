@@ -37,6 +37,11 @@ _NOT_ONLINE: Final = (None, "ConnectionLost", "Inactive")
 """The ping statuses of a node whose agent does not report in."""
 _NOT_RUNNING: Final = ("pending", "shutting-down", "stopped", "stopping", "terminated")
 """The states of an instance in which no agent runs."""
+_INTERRUPTED: Final = "Server.SpotInstanceShutdown"
+"""The reason of the state of a Spot Instance that EC2 has interrupted, and stopped.
+
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/interruption-behavior.html
+"""
 _MOST_CALLS: Final = 30
 """After this many calls, the diagnosis of one node makes only the calls that it must make."""
 _PROGRAMS: Final = {
@@ -97,6 +102,10 @@ class Node:
     def aws(self, command: str, more: str = "") -> str:
         """Return a command of the AWS CLI in the node's region, with more options behind it."""
         return aws(command, self.region, more)
+
+    def aws_on_it(self, command: str, more: str = "") -> str:
+        """Return a command of the AWS CLI that is about the node alone, with more options."""
+        return self.aws(f"{command} --instance-id {self.id_word}", more)
 
     @property
     def connected(self) -> bool:
@@ -307,9 +316,8 @@ def _to_repair(node: Node, impaired: list[str]) -> tuple[str, ...]:
         return (node.aws(f"ec2 reboot-instances {of_node}"),)
     instance = node.instance or {}
     if any(tag.get("Key") == GROUP_TAG for tag in instance.get("Tags", ())):
-        health = f"autoscaling set-instance-health --instance-id {node.id_word}"
-        replaced = "the command makes the Auto Scaling group replace the instance"
-        return (node.aws(health, "--health-status Unhealthy"), replaced)
+        set_health = node.aws_on_it("autoscaling set-instance-health", "--health-status Unhealthy")
+        return (set_health, "the command makes the Auto Scaling group replace the instance")
     of_spot = instance.get("InstanceLifecycle") == "spot"
     if of_spot or instance.get("RootDeviceType") == "instance-store":
         kinds = "an instance store root volume, or with a Spot request that is not persistent"
@@ -325,6 +333,8 @@ def _to_run(node: Node) -> tuple[str, ...]:
         return ("launch another instance: a terminated instance can't be started",)
     if node.state == "pending":
         return ("wait until it runs, and run the command again",)
+    if (node.instance or {}).get("StateReason", {}).get("Code") == _INTERRUPTED:
+        return ("wait until EC2 starts it, as nobody else can start an interrupted Spot Instance",)
     return _start(node)
 
 

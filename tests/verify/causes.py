@@ -471,6 +471,9 @@ STATES: Final = {
     "connected without a record": cause("registered?", setting(record=None)),
     "stopped": never("instance-running", instance(State={"Name": "stopped"})),
     "stopping": never("instance-running", instance(State={"Name": "stopping"})),
+    **{f"stopped, of Amazon EC2 Spot, by {code}": never("instance-running", instance(
+           State={"Name": "stopped"}, InstanceLifecycle="spot", StateReason={"Code": code}))
+       for code in ("Server.SpotInstanceShutdown", "Client.UserInitiatedShutdown")},
     "pending": never("instance-running", instance(State={"Name": "pending"})),
     "terminated": never("instance-running", instance(State={"Name": "terminated"})),
     "terminated, and in no VPC any more": never(

@@ -22,7 +22,7 @@ _PAGES: Final = {"ec2:DescribeInstances": 1000, "ssm:DescribeInstanceInformation
 _FIELDS_OF_INSTANCE: Final = (
     *("IamInstanceProfile", "InstanceId", "InstanceLifecycle", "InstanceType", "MetadataOptions"),
     *("Platform", "PrivateIpAddress", "PublicIpAddress", "RootDeviceType", "SecurityGroups"),
-    *("State", "SubnetId", "VpcId"),
+    *("State", "StateReason", "SubnetId", "VpcId"),
 )
 """The fields of an instance that the checks read. The others would take most of the memory."""
 _FIELDS_OF_INTERFACE: Final = ("Association", "Attachment", "Groups", "InterfaceType", "SubnetId")
