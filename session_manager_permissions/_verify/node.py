@@ -37,11 +37,6 @@ _NOT_ONLINE: Final = (None, "ConnectionLost", "Inactive")
 """The ping statuses of a node whose agent does not report in."""
 _NOT_RUNNING: Final = ("pending", "shutting-down", "stopped", "stopping", "terminated")
 """The states of an instance in which no agent runs."""
-_INTERRUPTED: Final = "Server.SpotInstanceShutdown"
-"""The reason of the state of a Spot Instance that EC2 has interrupted, and stopped.
-
-https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/interruption-behavior.html
-"""
 _MOST_CALLS: Final = 30
 """After this many calls, the diagnosis of one node makes only the calls that it must make."""
 _PROGRAMS: Final = {
@@ -328,12 +323,15 @@ def _to_repair(node: Node, impaired: list[str]) -> tuple[str, ...]:
 
 
 def _to_run(node: Node) -> tuple[str, ...]:
-    """Say how to start an instance that does not run."""
+    """Say how to start an instance that does not run.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/interruption-behavior.html
+    """
     if node.state in ("terminated", "shutting-down"):
         return ("launch another instance: a terminated instance can't be started",)
     if node.state == "pending":
         return ("wait until it runs, and run the command again",)
-    if (node.instance or {}).get("StateReason", {}).get("Code") == _INTERRUPTED:
+    if (node.instance or {}).get("StateReason", {}).get("Code") == "Server.SpotInstanceShutdown":
         return ("wait until EC2 starts it, as nobody else can start an interrupted Spot Instance",)
     return _start(node)
 

@@ -115,10 +115,9 @@ def _judged(
             by_policy = path.by_policy or verdicts.POLICY in (one.fault for one in path.problems)
             paths[service] = verdicts.unknown(*matters, *path.decides, by_policy=by_policy)
     opened = {one for one, path in paths.items() if path.state is verdicts.State.OPEN}
-    proven = [why for one, why in _proven_by(node).items() if one not in opened]
-    doubted = [f"{why}, so the network has a path that EC2 does not show" for why in proven]
+    doubted = [why for one, why in _proven_by(node).items() if one not in opened]
     if isinstance(node.connection, CannotAsk) and isinstance(node.record, CannotAsk):
-        doubted.append("it is not known whether the agent is connected, such as through a proxy")
+        doubted.append("the agent may be connected")
     caller = place._replace(calls=(*to_log, *possible))
     paths = {
         service: _as_told(service, path, served[service] if service in vpc.being_created else path)
@@ -184,7 +183,7 @@ class _PathOutcomes(NamedTuple):
     shut: Collection[str]
     """The services whose paths are closed even to the calls that open a session."""
     doubted: list[str]
-    """Why the network has paths that the judge does not find, or may have them."""
+    """What shows that the network has, or may have, paths that the judge does not find."""
     of_identity: list[CannotAsk]
     """Why the agent's role is not known. The policy of an endpoint may depend on it."""
 
@@ -208,7 +207,7 @@ class _PathOutcomes(NamedTuple):
             return of_path.unknown(decides, fix=_IN_LOG if by_policy else on_it, errors=errors)
         first, *others = (one.why.replace(verdicts.OF_SERVICES, service) for one in path.problems)
         if self.doubted:
-            first += f"; but {self.doubted[0]}"
+            first += f"; but {self.doubted[0]} by a path that EC2 does not show"
             return of_path.unknown(first, *others, fix=on_it, errors=vpc.errors)
         fixes = self.fixes[service]
         if verdicts.PRIVATE_DNS in faults and not vpc.knows_zones:
