@@ -38,6 +38,9 @@ _KEEPS_ADDRESS: Final = re.compile(
     "(ElasticLoadBalancingV2|GlobalAccelerator|MediaLive|Redshift|Transfer)::)"
 )
 """The types that keep an Elastic IP address. A resource of another type may pass it on."""
+_ASSOCIATES: Final = re.compile(rb"a(?<!disa)ssociate[-_]?address|register-ec2address")
+"""Matches the call that gives an Elastic IP address, in a script, in code or in a policy."""
+_BY_CODE: Final = Unknown("whether code of the app gives it an Elastic IP address")
 _GROUPS: Final = ("SecurityGroupIds", "SecurityGroups", "GroupSet", "Groups")
 """The properties of an instance, and of a network interface, that name security groups."""
 _REPLACED_WHOLE: Final = ("MetadataOptions", "NetworkInterfaces")
@@ -118,24 +121,30 @@ class LaunchReader:
         version = resource.template.value(given)
         if version not in ((ReturnValue(found, "LatestVersionNumber"),), ("$Latest",)):
             maybe = launch.profile if isinstance(launch.profile, Written) else None
-            unknown = self.unknown(found, _version(found, given, version))
-            launch = unknown._replace(maybe_profile=maybe)
+            launch = self.unknown(found, _version(found, given, version), maybe)
         return launch._replace(uses=(found,))
 
-    def unknown(self, origin: Resource, decides: str) -> Launch:
-        """Launch settings of which nothing is known; `decides` is the reason."""
+    def unknown(self, origin: Resource, decides: str, maybe: Written | None = None) -> Launch:
+        """Launch settings of which nothing is known, but perhaps which profile there may be.
+
+        Args:
+            origin: the resource that has them.
+            decides: the reason why they are not known.
+            maybe: the profile that the instances may have.
+        """
         doubt = Unknown(decides)
-        return Launch(origin, doubt, doubt, groups=(doubt,), public_address=doubt)
+        found = Launch(origin, doubt, doubt, groups=(doubt,), public_address=doubt)
+        return found._replace(maybe_profile=maybe)
 
     def read(self, origin: Resource, data: object) -> Launch:
         """Read launch settings, which instances and launch templates write in the same form."""
         if data is None:
             data = {}
         if not is_mapping(data):
-            unknown = self.unknown(origin, decider(data, "launch template data"))
-            written = origin.written  # what a macro is given as well
-            given = mapping(written.get("LaunchTemplateData", written))
-            return unknown._replace(maybe_profile=self._profile(origin, given))
+            decides = decider(data, "launch template data")
+            # What a macro is given, too, may name a profile.
+            given = mapping(origin.written.get("LaunchTemplateData", origin.written))
+            return self.unknown(origin, decides, self._profile(origin, given))
         launch = Launch(
             origin,
             self._profile(origin, data),
@@ -273,7 +282,7 @@ class LaunchReader:
                 if beside and one.exists and not isinstance(self._owner(one), Resource):
                     name = one.logical_id
                     return Unknown(f"what the Elastic IP address of {name!r} is associated with")
-            return None
+            return _BY_CODE if self.parts.mention(_ASSOCIATES) else None
 
         return self.parts.worlds.once(("floating address", there), find)
 

@@ -107,16 +107,22 @@ class Parts:
         """The resources that deploy a stack whose template is not here."""
         return [one for one in self.of_types(STACKS) if one.logical_id not in one.template.nested]
 
-    def naming(self, name: re.Pattern[bytes]) -> list[Resource]:
-        """Return the resources that have a name in them and may call AWS, such as code.
+    def mention(self, name: re.Pattern[bytes]) -> bool:
+        """Whether any template has a name in it, such as that of a call.
 
         The pattern is in lower case, as one that ignores the case takes several times as long.
         """
-        there = {one for one in self.assembly.templates if name.search(one.content.lower())}
-        types = [one for one in self.by_type if not _CALLS_NOTHING.match(one)] if there else []
-        several = (*self.custom, *self.unread_stacks, *self.of_types(types))
-        acting = ((one, str(one.acting).lower()) for one in several if one.template in there)
-        return [one for one, written in acting if name.search(written.encode())]
+        return any(name.search(one.content.lower()) for one in self.assembly.templates)
+
+    def naming(self, name: re.Pattern[bytes]) -> list[Resource]:
+        """Return the resources that have a name in them and may call AWS, such as code.
+
+        The pattern is in lower case, as that of `mention`.
+        """
+        types = [one for one in self.by_type if not _CALLS_NOTHING.match(one)]
+        code = self.of_types(types) if self.mention(name) else []
+        several = (*self.custom, *self.unread_stacks, *code)
+        return [one for one in several if name.search(str(one.acting).lower().encode())]
 
     def changed(self, resource: Resource) -> Unknown | None:
         """What may change a resource, if anything may.

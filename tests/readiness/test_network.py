@@ -193,6 +193,14 @@ ROUTES: Final[list[Row]] = [
      "Attachment": attachment(InternetGatewayId=ref("Second"))}, NO_WAY),
     ("public address of the instance by parameter",
      {"Instance": compute(**ADDRESSED), "Public.MapPublicIpOnLaunch": True}, UNKNOWN),
+    *((f"no public address in {subnet}, and {kind} with {call}", {"PrivateRoute": None,
+        "Instance.SubnetId": ref(subnet), "Calls": resource(f"AWS::{kind}", Given=call)}, found)
+      for subnet, kind, call, found in (
+        ("Public", "Lambda::Function", "client.associate_address()", UNKNOWN),
+        ("Public", "IAM::Group", "ec2:AssociateAddress", UNKNOWN),
+        ("Public", "SSM::Document", "Register-EC2Address", UNKNOWN),
+        ("Public", "SSM::Document", "aws ec2 disassociate-address", NO_WAY),
+        ("Private", "SSM::Document", "aws ec2 associate-address", NO_WAY))),
     *((f"a private range to others, and {what} let out to",
        {**routed(DestinationCidrBlock="10.8.0.0/16", **TRANSIT), **lets_out([https(**peer)])},
        expected)

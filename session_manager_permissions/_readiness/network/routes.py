@@ -35,8 +35,8 @@ _NO_CODE: Final = (
     *("AWS::EC2::VPCEndpoint", ROUTE.type),
 )
 """The types that name a route table and are known to run no code."""
-_MAKES_ROUTES: Final = re.compile(rb"(?i)(create|replace|(new|set)-ec2)[-_]?route(?![-_]?table|53)")
-"""The names of the calls that make routes, in a script, in code or in the policy of its role."""
+_MAKES_ROUTES: Final = re.compile(rb"(?:create|replace|new-ec2|set-ec2)[-_]?route(?![-_]?table|53)")
+"""Matches the calls that make routes, in a script, in code or in the policy of its role."""
 
 _IN_VPC: Final = (*SUBNET.types, "AWS::EC2::VPCEndpoint")
 """A custom resource or a stack that refers to one of these may add a route out of its VPC."""
@@ -66,9 +66,8 @@ class RouteReader(Reader):
     def _code_by_table(self) -> dict[Resource, list[Resource]]:
         """Map each route table to the code that refers to it, if a template names such a call."""
         parts = self._parts
-        calls = any(_MAKES_ROUTES.search(one.content) for one in parts.assembly.templates)
-        types = [one for one in parts.by_type if calls and one not in _NO_CODE]
-        return parts.by_mentioned(parts.of_types(types))
+        types = [one for one in parts.by_type if one not in _NO_CODE]
+        return parts.by_mentioned(parts.of_types(types) if parts.mention(_MAKES_ROUTES) else [])
 
     def _all_known(self, vpc: Resource) -> Fact:
         """Whether all routes that lead out of a VPC are known."""

@@ -127,7 +127,7 @@ def _paths_without_agent(parts: Parts, image: Written) -> frozenset[str]:
         worlds, too_many = parts.worlds.each(lambda: _path(parts, image))
         paths = frozenset(one.judged for one in worlds)
         if too_many:  # a map may have an image for each region and operating system
-            may_lack = any(_WORDS.search(one.content) for one in parts.assembly.templates)
+            may_lack = parts.mention(_WORDS)
         else:
             may_lack = any(_MAY_LACK.match(one) or _MINIMAL.match(one) for one in paths)
         return paths if may_lack else frozenset()

@@ -44,7 +44,7 @@ _NOT_OF_APP: Final = re.compile(
     r"(?i)(aws|eks|elasticbeanstalk):|([\w.-]*\.)?(k8s|karpenter|kubernetes)\.\w+/|AmazonECSManaged$"
 )
 """Matches the beginnings of tag keys that AWS, Kubernetes or Karpenter gives to instances."""
-_MAKES_TAGS: Final = re.compile(rb"(?i)create[-_]?tags|new-ec2tag")
+_MAKES_TAGS: Final = re.compile(rb"create[-_]?tags|new-ec2tag")
 """Matches the call that tags instances, in a script, in code or in a policy."""
 _POLICIES: Final = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
 _GROUP: Final = "AWS::AutoScaling::AutoScalingGroup"
@@ -64,7 +64,7 @@ def of_grants(parts: Parts, roles: Roles, launchers: Launchers) -> Iterator[Find
         and policy.resource.exists
         for key, values in _required_tags(parts, policy.resource)
     ]
-    if not grants or any(_MAKES_TAGS.search(one.content) for one in parts.assembly.templates):
+    if not grants or parts.mention(_MAKES_TAGS):
         return
     compute = [one for one in (*launchers.resources, *launchers.stacks) if one.exists]
     if not compute or any(_may_have_others(parts, one) for one in compute):
