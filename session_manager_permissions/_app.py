@@ -53,8 +53,6 @@ CONTEXT: Final = {
     "decrypt-sessions-only": "true or false",
 }
 """All options, each with its kind of value."""
-NOT_NAMED_IN_ERRORS: Final = ("key", "log-bucket", "log-bucket-key", "log-group")
-"""The options that the errors of CDK and of the constructs do not name."""
 FLAGS: Final = {
     "allow-registration": "false",
     "check-log-encryption": "true",
@@ -88,16 +86,11 @@ def context(app: cdk.App) -> dict[str, str]:
                 f"-c {name}={value}, or {name} in the context of a cdk.json: there is no such "
                 f"option; the options are {', '.join(CONTEXT)}"
             )
-        kind = CONTEXT.get(name)
-        if name in FLAGS:
-            # cdk.json may have as a boolean what `-c` gives as a string.
-            given[name] = json.dumps(value) if isinstance(value, bool) else value
-            if given[name] not in ("true", "false"):
-                raise ValueError(f"-c {name}={value}: give {kind}")
-        elif kind is not None and not (isinstance(value, str) and value):
+        if name in FLAGS and not isinstance(value, str):
+            given[name] = json.dumps(value)  # what `-c` gives for a boolean of cdk.json
+        elif name in CONTEXT and not (isinstance(value, str) and value):
             raise ValueError(f"-c {name}={value}: give a value")
-    for name in NOT_NAMED_IN_ERRORS:
-        if name in given and (fault := _lists.OPTIONS[name](given[name])):
+        if name in _lists.OPTIONS and (fault := _lists.OPTIONS[name](given[name])):
             raise ValueError(f"-c {name}: {given[name]!r} {fault}")
     return {name: given[name] for name in CONTEXT if name in given}
 

@@ -388,12 +388,13 @@ def test_it_gives_the_same_template_in_every_process(tmp_path: Path) -> None:
     ({"role": "Existing", "instance-profile": "Existing"}, "give exactly one of"),
     ({"roles": "a.txt", "role": "Existing"}, "give exactly one of"),
     ({"roles": "a.txt", "instance-profiles": "b.txt"}, "give exactly one of"),
-    ({"role": "Existing", "decrypt-sessions-only": 1}, "give true or false"),
+    ({"role": "Existing", "decrypt-sessions-only": 1}, "'1' is neither true nor false"),
     ({"role": "Existing", "log-bucket-key": key_arn()}, "has no bucket: give log-bucket too"),
     ({"role": "Existing", "log-bucket": True}, "-c log-bucket=True"),
     ({"role": "Existing", "log-group": f"{GROUP_ARN}:a"}, ":a' is not the ARN of a log group"),
     ({"instance-profile": "path/Existing"}, "can't be looked up"),
-    ({"roles": "names.txt", "policy-name": "a b"}, "app.py: policy_name 'a b'"),  # and no line
+    ({"role": "Existing", "policy-name": "a b"}, "app.py: -c policy-name: 'a b'"),
+    ({"roles": "names.txt", "key": key_arn(resource="alias/aws/ssm")}, "app.py: encryption_key is"),
 ])  # fmt: skip
 def test_a_wrong_value_is_one_line(here: Path, context: dict[str, object], says: str) -> None:
     (line,) = refusal(here, context).splitlines()
