@@ -214,8 +214,8 @@ class NameReader(Reader):
         """The endpoints that a record for a service's name leads to; None for an unknown one."""
         text = self._parts.text
         name, kind = self._text(resource, record.get("Name")), text(resource, record.get("Type"))
-        is_its_name = any(_matches(name, one) is not False for one in names)
-        if not is_its_name or kind not in {"A", "CNAME", UNKNOWN}:
+        is_its_name = any_matches([_matches(name, one) for one in names])
+        if is_its_name is False or kind not in {"A", "CNAME", UNKNOWN}:
             return set()
         found = {
             one
@@ -223,7 +223,7 @@ class NameReader(Reader):
             if one.type == "AWS::EC2::VPCEndpoint"
             and service_of(text(one, one.properties.get("ServiceName"))) == (service.name, False)
         }
-        return {*found} or {None}
+        return {*found} if found and is_its_name and kind != UNKNOWN else {None}
 
 
 def _names(service: Service, stack: Stack) -> list[str]:
