@@ -13,7 +13,7 @@ from session_manager_permissions._conditions import NOT_OF_SESSION
 from session_manager_permissions._quoting import in_shell
 
 from . import checks, simulator
-from .asking import CannotAsk, read_in, tried, well_formed
+from .asking import CannotAsk, answered, read_in, tried, well_formed
 from .checks import OPERATOR, PLUGIN, Evidence, Outcome
 from .lines import USER_GUIDE, in_json
 from .live_roles import LiveRole, find_role, tags_of
@@ -142,14 +142,20 @@ def may_start(node: Node, preferences: Preferences, operator: Operator | CannotA
     """Check whether the operator may start a session with the document, and use its key."""
     if isinstance(operator, CannotAsk):
         return OPERATOR.of(None).unasked(operator)
-    arn, tags = operator.arn, _node_tags(node)
-    if isinstance(tags, CannotAsk):
-        return OPERATOR.of(arn).unasked(tags)
+    found = tried(lambda: _judged(node, preferences, operator))
+    return OPERATOR.of(operator.arn).unasked(found) if isinstance(found, CannotAsk) else found
+
+
+def _judged(node: Node, preferences: Preferences, operator: Operator) -> Outcome:
+    """Judge the calls that start a session.
+
+    Raises:
+        CannotAsk: AWS does not say which tags the node has, or what IAM allows the operator.
+    """
+    arn, tags = operator.arn, answered(_node_tags(node))
     calls, on_own = _calls(node, preferences, operator, tags)
     found = simulator.simulate(node.session, arn, [*calls, *on_own])
-    answers = simulator.all_of(found, calls)
-    if isinstance(answers, CannotAsk):
-        return OPERATOR.of(arn).unasked(answers)
+    answers = answered(simulator.all_of(found, calls))
     decisions = [
         decided(node.spare, arn, call, answer, _lacks(answer, node, operator))
         for call, answer in zip(calls, answers, strict=True)
@@ -183,7 +189,10 @@ def may_start(node: Node, preferences: Preferences, operator: Operator | CannotA
             f"policy has a condition on {_ACCESS_CHECK}"
         )
     is_start = on_node in certain or on_document in certain
-    if is_default and is_start and _may_ask_for_access(node, arn, on_node):
+    may_ask = is_default and is_start and _may_ask_for_access(node, arn, on_node)
+    if isinstance(may_ask, CannotAsk):
+        certain, errors = [], [*errors, may_ask]
+    elif may_ask:
         certain, fix = [], (_ASK_FOR_ACCESS, *(fix if whys else ()))
         whys = [*whys, _AFTER_APPROVAL]
     if not certain:
@@ -267,7 +276,7 @@ _ASK_FOR_ACCESS: Final = (
 )
 
 
-def _may_ask_for_access(node: Node, arn: str, on_node: Call) -> bool:
+def _may_ask_for_access(node: Node, arn: str, on_node: Call) -> bool | CannotAsk:
     """Tell whether the operator may start a session by just-in-time node access, once approved.
 
     It is meant for operators who are not allowed `ssm:StartSession`. Its sessions use the default
@@ -277,7 +286,7 @@ def _may_ask_for_access(node: Node, arn: str, on_node: Call) -> bool:
     request = on_node._replace(action="ssm:StartAccessRequest")
     token = Call("ssm:GetAccessToken", "*", on_node.context)
     answers = (simulator.simulate(node.spare, arn, [call])[call] for call in (request, token))
-    return all(not isinstance(one, CannotAsk) and is_allowed(one) for one in answers)
+    return tried(lambda: all(is_allowed(answered(one)) for one in answers))
 
 
 def _in_words(denied: Iterable[CallVerdict]) -> str:

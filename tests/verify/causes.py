@@ -1112,6 +1112,10 @@ OPERATORS: Final = {
     **{f"an operator who may ask for access just in time, and is denied {action}": cause(
            f"{told} plugin", setting(denies={f"{USER} {START}", action}), operator=USER)
        for action, told in ((START, "operator?"), ("ssm:GetAccessToken", "operator"))},
+    "an operator who may not start, and no answer about access just in time": cause(
+        "operator? plugin", denying(f"{USER} {START}"), refusing(
+            "iam:SimulatePrincipalPolicy", "Throttling",
+            lambda asked: "ssm:StartAccessRequest" in asked["ActionNames"]), operator=USER),
     "an operator whom an organization denies, and who may ask for access just in time": cause(
         "operator? plugin", setting(denies={""}, decides=denied_by_tag), operator=USER),
     "an operator of IAM Identity Center who may not start": cause(
