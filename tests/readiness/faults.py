@@ -411,6 +411,7 @@ def cluster_that_asks_for_more(
     asked = used(stack)
     logged = {
         "s3BucketName": asked["log_bucket"].bucket_name,
+        "s3EncryptionEnabled": True,
         "cloudWatchLogGroupName": asked["log_group"].log_group_name,
     }
     key = asked["encryption_key"].key_arn

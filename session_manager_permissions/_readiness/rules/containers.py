@@ -37,8 +37,8 @@ EXEC_DENIED: Final = warning(
 )
 RULES: Final = (EXEC_DENIED,)
 
-_OPTION: Final = Option("check_log_encryption", value=False)
-"""The agent in a container does not read how a log bucket is encrypted."""
+_NO_BUCKET: Final = Option("check_log_encryption", value=False)
+"""Without a log bucket, the agent does not read how one is encrypted."""
 _DENIED: Final = "commands can't be executed in containers of this service"
 _LOST: Final = "the logs of commands in containers of this service are lost"
 
@@ -95,8 +95,8 @@ def _role_faults(rules: SessionRules, service: Resource, task: Resource) -> Iter
         required = listed(task.properties.get("RequiresCompatibilities"))
         launch = parts.text(service, service.properties.get("LaunchType", ""))
         if launch == "FARGATE" or [parts.text(task, one) for one in required] == ["FARGATE"]:
-            options = (_OPTION, *(rules.options(asked) if asked else ()))
-            yield f"{_DENIED}: the task has no role", (GiveTaskRole(task, options),)
+            options = rules.options(asked) if asked else ()
+            yield f"{_DENIED}: the task has no role", (GiveTaskRole(task, _of_exec(options)),)
         return
     role = decisions.roles.role_of(task.template, written)
     if role is None or parts.changed(role.resource):
@@ -114,12 +114,11 @@ def _role_faults(rules: SessionRules, service: Resource, task: Resource) -> Iter
     if by_deny := [name for name, one in missing.items() if one.decision.answer is deny]:
         fixes.insert(0, leave_out(by_deny, role.resource))
     elif missing:
-        fix = grant(role, missing, _OPTION)
         match fixes:
             case [Allow() as more]:
-                fixes = [fix.with_more(more)]
+                fixes = [grant(role, missing, *_of_exec(more.options)).with_more(more)]
             case _:
-                fixes.insert(0, fix)
+                fixes.insert(0, grant(role, missing, *_of_exec()))
     if asked and calls:
         actions = ", ".join(dict.fromkeys(call.action for call in calls))
         lacking.append(f"{actions}, as the cluster {asked.resource.logical_id!r} asks for")
@@ -127,6 +126,11 @@ def _role_faults(rules: SessionRules, service: Resource, task: Resource) -> Iter
         what = _DENIED if missing or any(call.ends for call in calls) else _LOST
         may_not = f"is not allowed to call {', and '.join(lacking)}"
         yield f"{what}: the task role {role.name!r} {may_not}", tuple(dict.fromkeys(fixes))
+
+
+def _of_exec(options: Options = ()) -> Options:
+    """Return the options of a task role's permissions, with what else its commands need."""
+    return options if "log_bucket" in dict(options) else (_NO_BUCKET, *options)
 
 
 def _exec_configuration(parts: Parts, service: Resource) -> Document | None:
