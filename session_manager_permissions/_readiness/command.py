@@ -62,7 +62,10 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     )
     strict_help = "report findings that say not ready as errors instead of warnings"
     to.add_argument("--strict", action="store_true", help=strict_help)
-    network_help = "check only roles, and not compute and its network"
+    network_help = (
+        "do not check the instance profile, the trust policy, the metadata service, the image and "
+        "the network of compute"
+    )
     to.add_argument("--no-network", dest="network", action="store_false", help=network_help)
     skip_help = "leave out the findings of this rule; repeat the option for several"
     to.add_argument(

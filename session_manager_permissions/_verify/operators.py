@@ -38,7 +38,10 @@ _OWN_TAG: Final = "aws:PrincipalTag/"
 _NOT_OF_USER: Final = (_OWN_TAG, "aws:SourceIdentity", "aws:FederatedProvider")
 """The prefixes of the condition keys that no call of a user has, except for the user's own tags."""
 _SIGNS_CHANNEL: Final = "1.2.764.0"
-"""The first version of the plug-in that signs the channel with the operator's credentials."""
+"""The first version of the plug-in that signs the channel, and the oldest that AWS supports.
+
+https://docs.aws.amazon.com/systems-manager/latest/userguide/plugin-version-history.html
+"""
 _PLUGIN_PAGE: Final = f"install it: {USER_GUIDE}session-manager-working-with-install-plugin.html"
 
 
@@ -437,5 +440,5 @@ def plugin() -> Outcome:
         return found.unknown(f"{path} does not say its version", fix=f"{path} --version")
     if new:
         return found.passed(f"the plug-in has version {version}")
-    why = f"the plug-in has version {version}, and {_SIGNS_CHANNEL} is the oldest that works"
+    why = f"the plug-in has version {version}, and AWS supports {_SIGNS_CHANNEL} and newer"
     return found.failed(why, fix=_PLUGIN_PAGE, is_seen=False)

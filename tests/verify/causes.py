@@ -526,7 +526,7 @@ IDENTITY: Final = {
     "not on the instances": cause("", on_all_and_instances("allowed", "implicitDeny")),
     "on the instances alone": cause("", on_all_and_instances("implicitDeny", "allowed")),
     "denied on all but the instances": cause("", on_all_and_instances("explicitDeny", "allowed")),
-    "no channels": cause("reach connected", ONLINE, denying(CHANNEL)),
+    "no channels": cause("reach connected", ONLINE, denying(*nodes.CHANNELS)),
     "no channels any more": cause("reach", denying(*nodes.CHANNELS)),
     **{f"connected, and may neither decrypt nor {action}": used(
            f"{check} encrypt", denying(action, "kms:Decrypt"))

@@ -153,7 +153,7 @@ def test_a_session_that_names_its_document_needs_it() -> None:
     ("", "fail", "session-manager-plugin is not on PATH"),
     ("#!/bin/sh\necho 1.2.764.0", "pass", "1.2.764.0"),
     ("#!/bin/sh\necho 1.10.0.0", "pass", "1.10.0.0"),
-    ("#!/bin/sh\necho 1.2.707.0", "fail", "1.2.764.0 is the oldest"),
+    ("#!/bin/sh\necho 1.2.707.0", "fail", "AWS supports 1.2.764.0"),
     ("#!/bin/sh\necho The plug-in was installed", "unknown", "does not say its version"),
     ("#!/bin/sh\nexit 1", "unknown", "does not say its version"),
     ("#!/nonexistent/shell\n", "unknown", "does not say its version"),
