@@ -275,7 +275,7 @@ def test_the_page_acknowledges_findings(tmp_path: Path, monkeypatch: pytest.Monk
 # checkov
 
 UNCONSTRAINED_WRITE: Final = "CKV_AWS_111"
-"""`ssm:UpdateInstanceInformation` on `*`: an instance is not known before it has registered."""
+"""`ssm:UpdateInstanceInformation` on `*`: the template does not know the instances of a role."""
 
 
 @pytest.mark.checkov

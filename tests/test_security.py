@@ -38,7 +38,7 @@ def test_each_switch_of_the_cli_is_one_that_it_knows() -> None:
 
     switches = [code(row[2]) for row in rows]
 
-    assert len(rows) == 4
+    assert len(rows) == 5
     assert all(switches)
     for switch in (one for found in switches for one in found):
         name = re.sub(r"^cdk |^--(no-)?|=true$|: false$| --disable$", "", switch).strip('"')
