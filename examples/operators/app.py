@@ -39,7 +39,7 @@ log_group_arn = stack.format_arn(
 )
 key = kms.Key(stack, "Key", description="Sessions and their logs", enable_key_rotation=True)
 key.grant(  # CloudWatch encrypts the log group by itself, and may use the key for no other
-    iam.ServicePrincipal("logs.us-west-2.amazonaws.com").with_conditions(
+    iam.ServicePrincipal(f"logs.{stack.region}.amazonaws.com").with_conditions(
         {"ArnEquals": {"kms:EncryptionContext:aws:logs:arn": log_group_arn}}
     ),
     "kms:Encrypt*",

@@ -73,7 +73,7 @@ def main() -> None:
         ),
         managed_execution=True,
     )
-    # By default no more accounts are worked on than may fail, here 2 % instead of 10 %.
+    # By default at most one account more than may fail is worked on: some 2 % in place of 10 %.
     resource = stack_set.node.default_child
     assert isinstance(resource, cdk.CfnResource)  # noqa: S101 - tells its type
     resource.add_property_override("OperationPreferences.ConcurrencyMode", "SOFT_FAILURE_TOLERANCE")

@@ -3,7 +3,8 @@
 
 The instances have no way to the internet, and reach Session Manager by VPC endpoints. Each team
 connects to its own instances, as the outputs say. `cdk deploy` in this folder deploys it, with no
-account and no region to fill in; the instances and the endpoints cost money until `cdk destroy`.
+account and no region to fill in; the instances and the endpoints cost money until `cdk destroy`,
+which keeps the key, the bucket and the log group.
 """
 
 from __future__ import annotations
