@@ -63,7 +63,7 @@ class SessionManagerEndpoints(Construct):
     the hour for each Availability Zone, and for the data that it processes. A gateway endpoint is
     free of charge.
 
-    If the app has already defined an endpoint for the VPC, this construct uses it and makes no
+    If the app has already defined such an endpoint for the VPC, this construct uses it and makes no
     second one. It can't see endpoints that are not in the app.
 
     Other constructs can depend on this one: `instance.instance.node.add_dependency(endpoints)`
@@ -200,7 +200,7 @@ class SessionManagerEndpoints(Construct):
 
     @property
     def gateway_endpoint(self) -> ec2.GatewayVpcEndpoint | None:
-        """The gateway endpoint of S3; None without a log bucket, or if the VPC has one already."""
+        """The gateway endpoint of S3; None if no log bucket or route table needs it."""
         return self._gateway_endpoint
 
     def _make_gateway(self, gateways: list[_DefinedEndpoint]) -> ec2.GatewayVpcEndpoint | None:
