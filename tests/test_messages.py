@@ -387,8 +387,16 @@ def refuses(operation: str, code: str = "AccessDenied") -> Cause:
     return lambda w: w.account.refuses(operation, code)
 
 
+SAID: Final = {
+    "SignatureDoesNotMatch": "The request signature we calculated does not match the signature "
+    "you provided. Check your AWS Secret Access Key and signing method.",
+    "UnrecognizedClientException": "The security token included in the request is invalid.",
+}
+"""What AWS says with some error codes."""
+
+
 def says_no(operation: str, code: str) -> Cause:
-    error = nodes.refusal(operation, code, "Rate exceeded")
+    error = nodes.refusal(operation, code, SAID.get(code, "Rate exceeded"))
     return has_answer(f"iam:{xform_name(operation)}", error)
 
 
