@@ -130,6 +130,7 @@ def test_the_region_says_the_partition_if_nothing_else_does(
 @pytest.mark.parametrize(("said", "message"), [
     (options_of(key=(f"{KMS}alias/web",), region="cn-north-1"), "several partitions, aws, aws-cn"),
     (options_of(region="us-gov-east-1", partition="aws"), "several partitions, aws, aws-us-gov"),
+    (options_of(region="us-east-1", partition="aws-cn"), "several partitions, aws, aws-cn"),
     (options_of(log_bucket_key="arn:…:key/1"), "--log-bucket-key arn:…:key/1 has no bucket"),
     (options_of(log_group="/ssm", account=ACCOUNT), "give its ARN, or --region and"),
 ])  # fmt: skip
