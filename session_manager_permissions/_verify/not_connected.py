@@ -406,7 +406,7 @@ def _ask_node(node: Node) -> tuple[str, ...]:
 
 _WAITS_HALF_AN_HOUR: Final = frozenset({PROFILE.name, ASSUMABLE.name, REGISTER.name})
 """The causes after which the agent waits for 25 to 30 minutes. After other causes it tries again
-sooner at first, and later after at most an hour: agent/…/credentialrefresher_deps.go."""
+sooner at first, and later after at most an hour: core/…/credentialrefresher_deps.go."""
 
 
 def remedies(node: Node, causes: Sequence[str], unknown: Sequence[str]) -> tuple[str, ...]:
