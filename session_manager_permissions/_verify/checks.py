@@ -293,9 +293,10 @@ _TO_JUDGE_PATHS: Final = (
 
 RUNNING: Final = _of_node(
     name="instance-running",
-    title="The instance does not run",
+    title="The instance does not run, or AWS allows no sessions on it",
     stage="Instance",
-    passes_if="the instance runs, and none of its status checks is impaired",
+    passes_if="the instance runs, none of its status checks is impaired, and no service manages it "
+    "that allows no sessions",
     asks=("ec2:DescribeInstances", "ec2:DescribeInstanceStatus"),
     users_see=_NOT_CONNECTED,
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .agent import Diagnostics, agent_version, merged
-from .checks import AGENT, HOST_MANAGEMENT, ORDER, Outcome, ways_out
+from .checks import AGENT, HOST_MANAGEMENT, ORDER, RUNNING, Outcome, ways_out
 from .identity import Identity, find_identity, unless_replaced
 from .lines import with_profile
 from .node import Node, connected, registered, running, tier
@@ -56,7 +56,7 @@ class Diagnosis:
     @property
     def to_run(self) -> list[str]:
         """List what to run on the node, if it runs, and how to log in without a session."""
-        if not self.node.runs:
+        if not self.node.runs or self.node.manager is not None:
             return []
         is_windows = self.node.platform == "Windows"
         if self.node.connected:
@@ -119,6 +119,8 @@ def diagnose(
         checks = [unless_replaced(check, management.errors) for check in checks]
     if rows is not None:
         checks = [merged(check, rows, node) for check in checks]
+    if node.manager is not None:
+        checks = [_unless_managed(check) for check in checks]
     if explains:
         checks = explained(node, identity, checks, rows or {})
     checks.sort(key=lambda check: ORDER.index(check.name))
@@ -130,6 +132,13 @@ def diagnose(
         checks=checks,
         path_remedies=path_remedies,
     )
+
+
+def _unless_managed(check: Outcome) -> Outcome:
+    """Skip a check if the instance has a manager that allows no sessions, whatever it finds."""
+    if check.check is RUNNING or check.check.is_symptom:
+        return check
+    return check.check.skipped("no session opens on the instance, whatever this check finds")
 
 
 def _with_remedies(outcomes: list[Outcome], node: Node, command: str) -> list[Outcome]:

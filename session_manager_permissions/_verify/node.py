@@ -37,6 +37,15 @@ _NOT_ONLINE: Final = (None, "ConnectionLost", "Inactive")
 """The ping statuses of a node whose agent does not report in."""
 _NOT_RUNNING: Final = ("pending", "shutting-down", "stopped", "stopping", "terminated")
 """The states of an instance in which no agent runs."""
+_WITHOUT_SESSIONS: Final = {
+    "ecs.amazonaws.com": ("Amazon ECS", "open a shell in a task with aws ecs execute-command"),
+    "eks.amazonaws.com": ("EKS Auto Mode", "open a shell on the node with kubectl debug"),
+}
+"""The services that manage instances and allow no sessions on them, with what to do instead.
+
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/security-shared-model-managed-instances.html
+https://docs.aws.amazon.com/eks/latest/userguide/automode-learn-instances.html
+"""
 _MOST_CALLS: Final = 30
 """After this many calls, the diagnosis of one node makes only the calls that it must make."""
 _PROGRAMS: Final = {
@@ -116,6 +125,13 @@ class Node:
     def runs(self) -> bool:
         """Tell whether an agent can run on it, as far as EC2 knows."""
         return self.state not in _NOT_RUNNING
+
+    @property
+    def manager(self) -> str | None:
+        """The service that manages the instance and allows no sessions on it, as its principal."""
+        principal = (self.instance or {}).get("Operator", {}).get("Principal")
+        is_closed = self.connection == "notconnected" and principal in _WITHOUT_SESSIONS
+        return principal if is_closed else None
 
     @property
     def profile_arn(self) -> str | None:
@@ -292,6 +308,17 @@ def running(node: Node) -> Outcome:
         return replace(failed, is_passing=node.state == "pending")
     if node.state != "running":
         return RUNNING.of(node.id, state).unknown(f"{why}, and an agent may run in this state")
+    if node.manager is not None:
+        service, instead = _WITHOUT_SESSIONS[node.manager]
+        managed = RUNNING.of(node.id, Evidence(_INSTANCES, "Operator.Principal", node.manager))
+        return managed.failed(
+            f"{service} manages the instance and allows no sessions on it", fix=instead
+        )
+    return _by_status_checks(node, state)
+
+
+def _by_status_checks(node: Node, state: Evidence) -> Outcome:
+    """Return the outcome for a running instance."""
     status = node.status_checks or {}
     if isinstance(status, CannotAsk):
         return RUNNING.of(node.id).unasked(status)

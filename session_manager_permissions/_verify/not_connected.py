@@ -419,7 +419,9 @@ def remedies(node: Node, causes: Sequence[str], unknown: Sequence[str]) -> tuple
     """
     within = "30 minutes" if causes and _WAITS_HALF_AN_HOUR.issuperset(causes) else "an hour"
     again = f"restart the agent, or wait until it tries again by itself, within {within}"
-    lines = (again, *_restart(node)) if node.runs else ()  # the start of a node starts the agent
+    # The start of a node starts the agent, and nobody can restart one that a service manages.
+    is_one = node.runs and node.manager is None
+    lines = (again, *_restart(node)) if is_one else ()
     if causes:
         return (f"first fix the checks that fail: {', '.join(causes)}", *lines)
     if unknown:

@@ -479,6 +479,14 @@ STATES: Final = {
     "terminated, and in no VPC any more": never(
         "instance-running", instance(State={"Name": "terminated"}),
         lambda w: (w.instance.pop("VpcId"), w.instance.pop("SubnetId"))),
+    **{f"managed by {principal}, and {name}": cause(told, *does, instance(
+           Operator={"Managed": True, "Principal": f"{principal}.amazonaws.com"}))
+       for principal, name, told, does in (
+           ("ecs", "never registered", "connected registered instance-running", (NEVER,)),
+           ("eks", "without permissions", "connected registered instance-running",
+            (NEVER, denying("ssmmessages:OpenControlChannel"))),
+           ("eks", "connected", "", ()),
+           ("workspaces-instances", "never registered", "connected registered agent?", (NEVER,)))},
     "system impaired": never("instance-running", statuses(nodes.status("impaired"))),
     **{f"system impaired, {name}": never("instance-running",
         does, statuses(nodes.status("impaired"))) for name, does in (
