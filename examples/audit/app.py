@@ -2,8 +2,8 @@
 """One page each night: which instances of an organization can Session Manager reach?
 
 A stack set gives each account of an organizational unit a role that may only read. A CodeBuild
-project assumes it in one account after the other, a few at once, and runs
-`session-manager-permissions audit`. The results and a page of all of them go to a bucket.
+project assumes it in a few accounts at once, and runs `session-manager-permissions audit` in each.
+The results and a page of all of them go to a bucket.
 """
 
 from __future__ import annotations
