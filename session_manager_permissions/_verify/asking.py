@@ -118,20 +118,26 @@ def sign_in(profile: str | None = None) -> str:
     return f"sign in with the AWS CLI, such as by aws sso login{of} or aws login{of}"
 
 
+def as_clause(text: object) -> str:
+    """Return a text of AWS or of botocore without its full stop, as a colon follows it."""
+    return str(text).removesuffix(".")
+
+
 def before_aws(error: Exception, profile: str | None = None) -> str:
     """Describe an error that botocore raises before AWS answers, and the way out."""
     names = {kind.__name__ for kind in type(error).__mro__}
+    said = as_clause(error)
     if "ConfigParseError" in names:  # the other ways out are read from that file
-        return f"{error}: correct the file"
+        return f"{said}: correct the file"
     way_out = next((text for name, text in _WAYS_OUT.items() if name in names), "{error}")
     if getattr(error, "kwargs", {}).get("provider") == "custom-process":
         way_out = _NO_CREDENTIALS + _PROCESS
-    if _INVALID_HEADER in str(error):
+    if _INVALID_HEADER in said:
         way_out = (
             "the access key, the session token or the region contains a line break, or another "
             "character that a request can't contain: remove it"
         )
-    return way_out.format(error=error, profile=_sign_in_option(profile), sign_in=sign_in(profile))
+    return way_out.format(error=said, profile=_sign_in_option(profile), sign_in=sign_in(profile))
 
 
 @cache  # it takes a tenth of a second, and AWS may refuse thousands of calls
@@ -300,7 +306,7 @@ def asking(asked: Addressee) -> Generator[None, None, None]:
         region, similar, of_region = asked.region or "", _misspelt(asked.region or ""), ""
         if similar or f".{region}." in str(error):  # else the address has no region
             of_region = f", and whether there is a region {region}{similar}"
-        raise NotReached(f"{error}: check the network{of_region}") from None
+        raise NotReached(f"{as_clause(error)}: check the network{of_region}") from None
     except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
         raise NotReached(before_aws(error)) from None
     # A name or a region from another answer, which no request can contain.
@@ -321,7 +327,7 @@ def asking(asked: Addressee) -> Generator[None, None, None]:
 def _refusal(error: Exception, asked: Addressee) -> CannotAsk:
     """Say why AWS refuses a call, and the way out."""
     response, operation = error.response, error.operation_name  # type: ignore[attr-defined]
-    code, reason = response["Error"]["Code"], response["Error"].get("Message")
+    code, reason = response["Error"]["Code"], as_clause(response["Error"].get("Message"))
     action = f"{asked.service}:{operation}"
     told = {"code": code, "bucket_region": response.get("BucketRegion")}
     # botocore makes these calls to get the credentials of the profile.
@@ -331,7 +337,7 @@ def _refusal(error: Exception, asked: Addressee) -> CannotAsk:
             way_out = "let the identity assume the role_arn of the profile, or give another profile"
         return CannotAsk(f"no credentials: {operation} failed: {code}: {reason}: {way_out}")
     if code in _DENIED:
-        by = _DENIED_BY.search(str(reason))
+        by = _DENIED_BY.search(reason)
         named = _ACTIONS.get(action, action)
         return NotPermitted(named, asked.resource, by[0] if by else "", **told)
     if code in _MISSING or code.endswith(".NotFound"):
