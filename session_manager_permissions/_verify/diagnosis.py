@@ -56,7 +56,7 @@ class Diagnosis:
     @property
     def to_run(self) -> list[str]:
         """List what to run on the node, if it runs, and how to log in without a session."""
-        if not self.node.runs or self.node.manager is not None:
+        if not self.node.runs or self.node.is_closed:
             return []
         is_windows = self.node.platform == "Windows"
         if self.node.connected:
@@ -119,7 +119,7 @@ def diagnose(
         checks = [unless_replaced(check, management.errors) for check in checks]
     if rows is not None:
         checks = [merged(check, rows, node) for check in checks]
-    if node.manager is not None:
+    if node.is_closed:
         checks = [_unless_managed(check) for check in checks]
     if explains:
         checks = explained(node, identity, checks, rows or {})

@@ -159,8 +159,9 @@ def _own_role(node: Node) -> tuple[Outcome, LiveRole | None]:
     profile = checks.PROFILE.of(name, of_node)
     if name is None:
         named = "--iam-instance-profile Name=NAME"
-        fix = node.aws_on_it("ec2 associate-iam-instance-profile", named)
-        return profile.failed("the instance has no instance profile", fix=fix), None
+        add = node.aws_on_it("ec2 associate-iam-instance-profile", named)
+        why = "the instance has no instance profile"
+        return profile.failed(why, fix=node.to_change(add)), None
     found = tried(lambda: find_profile(node.session, name))
     if isinstance(found, NotThere):
         why = f"the instance profile {name} no longer exists"
@@ -193,7 +194,7 @@ def _replacing_profile(node: Node, name: str) -> tuple[str, ...]:
     filters = f"--filters {word(f'Name=instance-id,Values={of_node}')}"
     named = word("Name=" + name.replace(",", r"\,"))  # else the CLI reads a list of names
     put = f"--iam-instance-profile {named} --association-id ASSOCIATION"
-    return (
+    return node.to_change(
         node.aws("ec2 describe-iam-instance-profile-associations", filters),
         node.aws("ec2 replace-iam-instance-profile-association", put),
         "ASSOCIATION is the AssociationId that the first command prints",
@@ -330,8 +331,8 @@ def _metadata(node: Node) -> Outcome:
     instance = checks.METADATA.of(node.id, evidence)
     if value == "disabled":
         why = "the metadata endpoint of the instance is off, so the agent gets no credentials"
-        fix = node.aws_on_it("ec2 modify-instance-metadata-options", "--http-endpoint enabled")
-        return instance.failed(why, fix=fix).seen_if(is_now=not node.connected)
+        on = node.aws_on_it("ec2 modify-instance-metadata-options", "--http-endpoint enabled")
+        return instance.failed(why, fix=node.to_change(on)).seen_if(is_now=not node.connected)
     if node.connected:
         return instance.passed("the agent is connected, so it has credentials", proven=True)
     if value != "enabled":

@@ -46,6 +46,11 @@ _WITHOUT_SESSIONS: Final = {
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/security-shared-model-managed-instances.html
 https://docs.aws.amazon.com/eks/latest/userguide/automode-learn-instances.html
 """
+_EVEN_HIDDEN: Final = {"IncludeManagedResources": True}
+"""Makes EC2 answer about instances that services manage, even if the account hides them.
+
+https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyManagedResourceVisibility.html
+"""
 _MOST_CALLS: Final = 30
 """After this many calls, the diagnosis of one node makes only the calls that it must make."""
 _PROGRAMS: Final = {
@@ -128,10 +133,24 @@ class Node:
 
     @property
     def manager(self) -> str | None:
-        """The service that manages the instance and allows no sessions on it, as its principal."""
+        """The service that manages the instance, as its principal."""
         principal = (self.instance or {}).get("Operator", {}).get("Principal")
-        is_closed = self.connection == "notconnected" and principal in _WITHOUT_SESSIONS
-        return principal if is_closed else None
+        return None if principal is None else str(principal)
+
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether the service that manages the instance allows no sessions on it."""
+        return self.connection == "notconnected" and self.manager in _WITHOUT_SESSIONS
+
+    def to_change(self, *commands: str) -> tuple[str, ...]:
+        """Return commands that change the instance, or say which service has to change it.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/amazon-ec2-managed-instances.html
+        """
+        if self.manager is None:
+            return commands
+        use = f"use {self.manager}, which manages the instance, to fix this"
+        return (f"{use}: EC2 may refuse changes by others",)
 
     @property
     def profile_arn(self) -> str | None:
@@ -201,7 +220,9 @@ def find_node(session: Session, node_id: str) -> Node:
         record=record,
         connection=ask_connection(session, node_id),
     )
-    return with_status_checks(node, InstanceIds=[node_id])
+    is_hidden = (instance or {}).get("Operator", {}).get("HiddenByDefault")
+    more = _EVEN_HIDDEN if is_hidden else {}
+    return with_status_checks(node, InstanceIds=[node_id], **more)
 
 
 def _absent(session: Session, node: str) -> NoNode:
@@ -214,18 +235,16 @@ def _absent(session: Session, node: str) -> NoNode:
 
 def _instance(session: Session, node_id: str) -> tuple[dict[str, Any], str]:
     """Ask EC2 for an instance, and return it with its account."""
-    instances = session.tried(
-        _INSTANCES,
-        lambda found: [
-            (one, entry["OwnerId"])
-            for entry in found["Reservations"]
-            for one in entry["Instances"]
-            if one["State"]["Name"]
-        ],
-        InstanceIds=[node_id],
-    )
+
+    def read(found: Any) -> list[tuple[dict[str, Any], str]]:  # noqa: ANN401
+        listed = ((one, of["OwnerId"]) for of in found["Reservations"] for one in of["Instances"])
+        return [(one, owner) for one, owner in listed if one["State"]["Name"]]
+
+    instances = session.tried(_INSTANCES, read, InstanceIds=[node_id])
     if not instances or isinstance(instances, NotThere):
-        raise _absent(session, f"instance {node_id}")
+        instances = session.tried(_INSTANCES, read, InstanceIds=[node_id], **_EVEN_HIDDEN)
+        if not instances or isinstance(instances, CannotAsk):  # an old boto3 can't ask
+            raise _absent(session, f"instance {node_id}")
     return answered(instances)[0]
 
 
@@ -308,8 +327,8 @@ def running(node: Node) -> Outcome:
         return replace(failed, is_passing=node.state == "pending")
     if node.state != "running":
         return RUNNING.of(node.id, state).unknown(f"{why}, and an agent may run in this state")
-    if node.manager is not None:
-        service, instead = _WITHOUT_SESSIONS[node.manager]
+    if node.is_closed:
+        service, instead = _WITHOUT_SESSIONS[str(node.manager)]
         managed = RUNNING.of(node.id, Evidence(_INSTANCES, "Operator.Principal", node.manager))
         return managed.failed(
             f"{service} manages the instance and allows no sessions on it", fix=instead
@@ -327,7 +346,7 @@ def _by_status_checks(node: Node, state: Evidence) -> Outcome:
     running = RUNNING.of(node.id, state, *kinds)
     if impaired:
         why = f"a status check of the instance fails: {', '.join(impaired)}"
-        return running.failed(why, fix=_to_repair(node, impaired))
+        return running.failed(why, fix=node.to_change(*_to_repair(node, impaired)))
     return running.passed("the instance is running", proven=node.connected)
 
 
@@ -367,7 +386,7 @@ def _start(node: Node) -> tuple[str, ...]:
     """Return the lines that start an instance. EC2 can start it only once it is stopped."""
     of_node = f"--instance-ids {node.id_word}"
     wait = () if node.state == "stopped" else (node.aws(f"ec2 wait instance-stopped {of_node}"),)
-    return (*wait, node.aws(f"ec2 start-instances {of_node}"))
+    return node.to_change(*wait, node.aws(f"ec2 start-instances {of_node}"))
 
 
 def with_status_checks(node: Node, **asked: Any) -> Node:  # noqa: ANN401 # as boto3 takes it

@@ -377,7 +377,7 @@ def _restart(node: Node) -> tuple[str, ...]:
         of_node = f"--instance-ids {node.id_word} --document-name {document}"
         return (node.aws(f'ssm send-command {of_node} --parameters "commands={command}"'),)
     here = _restart_on_node(node)
-    if node.instance is None:
+    if node.instance is None or node.manager:
         return (f"on the node: {here}" if here else "reboot the node",)
     reboot = node.aws(f"ec2 reboot-instances --instance-ids {node.id_word}")
     return (f"on the node: {here}, or from outside:", reboot) if here else (reboot,)
@@ -420,7 +420,7 @@ def remedies(node: Node, causes: Sequence[str], unknown: Sequence[str]) -> tuple
     within = "30 minutes" if causes and _WAITS_HALF_AN_HOUR.issuperset(causes) else "an hour"
     again = f"restart the agent, or wait until it tries again by itself, within {within}"
     # The start of a node starts the agent, and nobody can restart one that a service manages.
-    is_one = node.runs and node.manager is None
+    is_one = node.runs and not node.is_closed
     lines = (again, *_restart(node)) if is_one else ()
     if causes:
         return (f"first fix the checks that fail: {', '.join(causes)}", *lines)

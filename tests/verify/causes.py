@@ -383,6 +383,9 @@ BY_NONE: Final = "You are not authorized because no service control policy allow
 STATUS: Final = "DescribeInstanceStatus", "UnauthorizedOperation"
 OF_PROFILE: Final = "instance-profile role-assumable register reach"
 NO_METADATA: Final = instance(MetadataOptions={"HttpEndpoint": "disabled"})
+BY_WORKSPACES: Final = instance(Operator={
+    "Managed": True, "Principal": "workspaces-instances.amazonaws.com", "HiddenByDefault": True,
+})  # fmt: skip
 ONLY_IMDSV2: Final = instance(MetadataOptions={"HttpEndpoint": "enabled", "HttpTokens": "required"})
 DENIED_KEY: Final = denying("kms:Decrypt")
 DENIED_BUCKET: Final = denying(PUT)
@@ -486,7 +489,15 @@ STATES: Final = {
            ("eks", "without permissions", "connected registered instance-running",
             (NEVER, denying("ssmmessages:OpenControlChannel"))),
            ("eks", "connected", "", ()),
-           ("workspaces-instances", "never registered", "connected registered agent?", (NEVER,)))},
+           ("ecs", "stopped", "connected registered instance-running",
+            (NEVER, instance(State={"Name": "stopped"}))),
+           ("workspaces-instances", "never registered", "connected registered agent?", (NEVER,)),
+           ("bedrock-agentcore", "impaired", "connected registered instance-running",
+            (NEVER, statuses(nodes.status("impaired")))))},
+    "managed by a service, and hidden": never("agent?", BY_WORKSPACES, *(refusing(
+        *(f"ec2:{call}", "InvalidInstanceID.NotFound"),
+        lambda asked: "IncludeManagedResources" not in asked)
+        for call in ("DescribeInstances", "DescribeInstanceStatus"))),
     "system impaired": never("instance-running", statuses(nodes.status("impaired"))),
     **{f"system impaired, {name}": never("instance-running",
         does, statuses(nodes.status("impaired"))) for name, does in (
@@ -557,6 +568,11 @@ IDENTITY: Final = {
     "no registration, no channels": never("register reach", denying(REGISTER, *nodes.CHANNELS)),
     "no profile, and metadata off": never(
         "instance-profile metadata", without_profile, NO_METADATA),
+    **{f"managed by a service, with {name}": never(told, BY_WORKSPACES, does)
+       for name, told, does in (
+           ("no profile", "instance-profile", without_profile),
+           ("a deleted profile", "instance-profile", refusing(PROFILES, "NoSuchEntity")),
+           ("metadata off", "metadata", NO_METADATA))},
 }  # fmt: skip
 
 HOST_MANAGEMENT: Final = {

@@ -109,7 +109,7 @@ class World:
             "MetadataOptions": {"HttpEndpoint": "enabled"}, "VpcId": "vpc-1",
             "SubnetId": "subnet-private", "SecurityGroups": _OF_WEB,
             "NetworkInterfaces": [{"Attachment": {"DeviceIndex": 0}, "Groups": _OF_WEB}],
-            "Tags": [{"Key": "team", "Value": "web"}],
+            "Tags": [{"Key": "team", "Value": "web"}], "Operator": {"Managed": False},
         }  # fmt: skip
         self.record: dict[str, Any] | None = {**RECORD}
         self.tier = "advanced"

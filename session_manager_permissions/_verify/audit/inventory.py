@@ -21,15 +21,8 @@ _PAGES: Final = {"ec2:DescribeInstances": 1000, "ssm:DescribeInstanceInformation
 """The largest page that each call can return."""
 _FIELDS_OF_INSTANCE: Final = (
     *("IamInstanceProfile", "InstanceId", "InstanceLifecycle", "InstanceType", "MetadataOptions"),
-    *(
-        "Operator",
-        "Platform",
-        "PrivateIpAddress",
-        "PublicIpAddress",
-        "RootDeviceType",
-        "SecurityGroups",
-    ),
-    *("State", "StateReason", "SubnetId", "VpcId"),
+    *("Operator", "Platform", "PrivateIpAddress", "PublicIpAddress", "RootDeviceType"),
+    *("SecurityGroups", "State", "StateReason", "SubnetId", "VpcId"),
 )
 """The fields of an instance that the checks read. The others would take most of the memory."""
 _FIELDS_OF_INTERFACE: Final = ("Association", "Attachment", "Groups", "InterfaceType", "SubnetId")
