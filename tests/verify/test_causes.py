@@ -5,6 +5,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Final
 
 import pytest
+from botocore import xform_name
 
 from session_manager_permissions._verify.checks import CHECKS
 
@@ -36,6 +37,9 @@ def test_each_command_finds_it(said: Cause, monkeypatch: pytest.MonkeyPatch) -> 
     assert (found.status, found.json["ready"]) == (0 if ready else 1, ready)
     for check in found.json["checks"]:
         assert check["verdict"] != "fail" or (check["why"] and check["fix"] and check["evidence"])
+        for api in {one["api"] for one in check["evidence"]} - {"session-manager-plugin"}:
+            service, _, operation = api.partition(":")
+            assert f"{service}:{xform_name(operation)}" in world.calls
     asks_little(world)
     # An audit makes no request for one node alone, and lists no hidden instance.
     of_one = ("no managed node by an error", "managed by a service, and hidden")
