@@ -88,7 +88,7 @@ _NEVER_LAUNCH: Final = re.compile(
 looks for that. The types of AWS DMS and of Device Farm name another kind of profile.
 """
 
-_RUN_CODE: Final = (
+RUN_CODE: Final = (
     *("AWS::CodeBuild::Project", "AWS::Config::RemediationConfiguration", "AWS::Events::Rule"),
     *("AWS::Lambda::Function", "AWS::SSM::Document", "AWS::StepFunctions::StateMachine"),
     *("Custom::AWSCDK-EKS-HelmChart", "Custom::AWSCDK-EKS-KubernetesResource"),
@@ -237,7 +237,7 @@ class Launchers:
     def _code(self) -> dict[object, list[tuple[Resource, bool]]]:
         """Map each resource or name to the code that has it, and to whether that makes profiles."""
         found = defaultdict[object, list[tuple[Resource, bool]]](list)
-        for one in (*self._parts.of_types(_RUN_CODE), *self._parts.custom):
+        for one in (*self._parts.of_types(RUN_CODE), *self._parts.custom):
             named: set[object] = {*self._parts.refers_to(one, one.acting)}
             text = json.dumps(one.acting)
             is_of_nodes = _NODE_CLASS in text

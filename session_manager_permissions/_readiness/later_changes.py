@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from itertools import compress
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._evaluation import Answer
 
 from .asked import Asked
+from .compute import RUN_CODE
 from .parts import NEVER_READ, Matters, Parts, may_be_one_region, types_deployed
 from .policies import ASSOCIATE, decide
 from .scripts import of_written
-from .templates.functions import UNKNOWN, mapping, quoted
+from .templates.functions import UNKNOWN, is_function, quoted
 from .templates.model import Resource, may_be_equal
 
 if TYPE_CHECKING:
@@ -37,8 +37,10 @@ _MAY_RUN_RUNBOOK: Final = {
     "AWS::Config::OrganizationConformancePack": "TemplateBody",
     "AWS::Config::RemediationConfiguration": "TargetId",
     "AWS::Events::Rule": "Targets",
+    "AWS::FIS::ExperimentTemplate": "Actions",
     "AWS::SSM::Association": "Name",
     "AWS::SSM::MaintenanceWindowTask": "TaskArn",
+    "AWS::SSMIncidents::ResponsePlan": "Actions",
     "AWS::SSMQuickSetup::LifecycleAutomation": "AutomationDocument",
     _QUICK_SETUP: "ConfigurationDefinitions",
     "AWS::Scheduler::Schedule": "Target",
@@ -46,15 +48,23 @@ _MAY_RUN_RUNBOOK: Final = {
 }
 """The types that run a runbook or may call the API, each with the property that says what runs."""
 
-_ATTACHES: Final = re.compile(
-    rb"attachiamtoinstance|setupmanaged(?:roleonec2)?instance|ispolicyattachallowed\W+(?!false)\w|"
-    rb"r(?<!unr)egister-ec2iaminstance|a(?<!disa)ssociate[-_]?iam[-_]?instance[-_]?profile"
+_RUNBOOK: Final = re.compile(
+    rb"attachiamtoinstance|setupmanaged(?:roleonec2)?instance|"
+    rb"(?:ispolicyattachallowed|attachmissingpermission)\W+(?!false)\w"
 )
-"""Matches, in lower case, the names of AWS's runbooks that give an instance a profile, and those of
-the API call in code, in the AWS CLI and in PowerShell.
+"""Matches, in lower case, the names of AWS's runbooks that give an instance a profile.
 
-With `IsPolicyAttachAllowed`, Quick Setup attaches policies to the roles of instances. The
-lookbehinds come after the first letters, as a pattern that begins with one takes much longer.
+With `IsPolicyAttachAllowed`, Quick Setup attaches policies to the roles of instances. CloudWatch
+Application Insights does so with `AttachMissingPermission`.
+"""
+_ATTACHES: Final = re.compile(
+    _RUNBOOK.pattern
+    + rb"|r(?<!unr)egister-ec2iaminstance|a(?<!disa)ssociate[-_]?iam[-_]?instance[-_]?profile"
+)
+"""Matches these, and the names of the API call in code, in the AWS CLI and in PowerShell. The call
+gives a profile only to an instance that has none.
+
+The lookbehinds come after the first letters, as a pattern that begins with one takes much longer.
 """
 
 _DHMC: Final = re.compile(
@@ -65,7 +75,7 @@ _DHMC: Final = re.compile(
 in what deploys a stack that is not read.
 """
 
-_ANYWHERE: Final = (_QUICK_SETUP, *NEVER_READ)
+_ANYWHERE: Final = ("AWS::Config::OrganizationConformancePack", _QUICK_SETUP, *NEVER_READ)
 """The types that act in any account and region."""
 
 _TO_ASSOCIATE: Final = Asked((ASSOCIATE,))
@@ -82,10 +92,7 @@ class LaterChanges:
     @cached_property
     def _turning_on(self) -> list[Resource]:
         """The resources that may turn on Default Host Management, by their type or content."""
-        several = [*self._parts.custom, *self._parts.unread_stacks]
-        texts = (f"{one.type} {one.logical_id} {quoted(one.written)}" for one in several)
-        by_name = compress(several, (_DHMC.search(text.lower().encode()) for text in texts))
-        return [*self._parts.of_types(_TURN_ON), *by_name, *self._parts.naming(_DHMC)]
+        return [*self._parts.of_types(_TURN_ON), *self._parts.naming(_DHMC)]
 
     def host_management(self, resource: Resource) -> str:
         """Name what turns on Default Host Management where a resource is deployed, if any."""
@@ -133,13 +140,21 @@ class LaterChanges:
     def by_runbook(self, resource: Resource) -> str:
         """Name what may give a profile or policies to instances where a resource is deployed."""
         does = f"{_GIVES_PROFILE} or policies"
-        return _first(self._parts.of_types(_MAY_RUN_RUNBOOK), resource, does, self._attaches)
+        return _first(self._running_runbooks, resource, does, self._attaches)
+
+    @cached_property
+    def _running_runbooks(self) -> list[Resource]:
+        """The resources that may run a runbook, and code that names one."""
+        return [*self._parts.of_types(_MAY_RUN_RUNBOOK), *self._parts.naming(_RUNBOOK)]
 
     def _attaches(self, found: Resource) -> bool:
-        written = found.properties.get(_MAY_RUN_RUNBOOK[found.type])
+        written = found.properties.get(_MAY_RUN_RUNBOOK.get(found.type, ""))
         known = self._parts.text(found, written)
-        is_open = "Ref" in mapping(written) and self._parts.behind(found, written) is None
-        return is_open or bool(_ATTACHES.search(f"{known} {quoted(found.acting)}".lower().encode()))
+        is_open = known == UNKNOWN and self._parts.behind(found, written) is None
+        # A conformance pack may be in a file. The texts of lists and maps are searched.
+        if is_open and (is_function(written) or found.type.endswith("ConformancePack")):
+            return True
+        return bool(_ATTACHES.search(f"{known} {quoted(found.acting)}".lower().encode()))
 
     def stops_agent(self, resource: Resource) -> str:
         """Name what may stop the agent of instances where a resource is deployed; "" if nothing."""
@@ -147,7 +162,8 @@ class LaterChanges:
 
     @cached_property
     def _stopping_agent(self) -> list[Resource]:
-        several = (*self._parts.of_types(_MAY_RUN_RUNBOOK), *self._parts.custom)
+        types = (*_MAY_RUN_RUNBOOK, *RUN_CODE)
+        several = (*self._parts.of_types(types), *self._parts.custom)
         return [one for one in several if of_written(one.acting).agent]
 
     def _by_role(self, resource: Resource) -> str:

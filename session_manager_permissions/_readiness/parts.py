@@ -115,14 +115,15 @@ class Parts:
         return any(name.search(one.content.lower()) for one in self.assembly.templates)
 
     def naming(self, name: re.Pattern[bytes]) -> list[Resource]:
-        """Return the resources that have a name in them and may call AWS, such as code.
+        """Return the resources that are called by a name, or have it, and may call AWS.
 
         The pattern is in lower case, as that of `mention`.
         """
         types = [one for one in self.by_type if not _CALLS_NOTHING.match(one)]
         code = self.of_types(types) if self.mention(name) else []
         several = (*self.custom, *self.unread_stacks, *code)
-        return [one for one in several if name.search(str(one.acting).lower().encode())]
+        texts = (f"{one.type} {one.logical_id} {one.acting}".lower().encode() for one in several)
+        return [one for one, text in zip(several, texts, strict=True) if name.search(text)]
 
     def changed(self, resource: Resource) -> Unknown | None:
         """What may change a resource, if anything may.

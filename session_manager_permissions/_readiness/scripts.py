@@ -146,6 +146,8 @@ _MATTERS_BESIDE: Final = re.compile(
     re.IGNORECASE,
 )
 """The places where such a choice may matter, such as a pipe in a command about the agent."""
+_RUN_BY: Final = ("SsmAssociations", "BootstrapActions", "Steps")
+"""The properties of an instance, and of a cluster of Amazon EMR, with commands that run there."""
 _JOINED: Final = ("Fn::Join", "Fn::Sub")
 
 
@@ -199,10 +201,10 @@ def _read_script(parts: Parts, origin: Resource, script: object, *, is_encoded: 
 
 
 def of_init(resource: Resource) -> Scripts:
-    """Read the scripts that a resource's instances run by `cfn-init` and by `SsmAssociations`."""
+    """Read the scripts that a resource's instances run by `cfn-init` and by its properties."""
     by_init = functions.mapping(resource.body.get("Metadata")).get("AWS::CloudFormation::Init")
-    associations = resource.written.get("SsmAssociations")
-    return of_written([by_init, associations]) if by_init or associations else NO_SCRIPTS
+    scripts = [by_init, *map(resource.written.get, _RUN_BY)]
+    return of_written(scripts) if any(scripts) else NO_SCRIPTS
 
 
 def of_written(value: object) -> Scripts:

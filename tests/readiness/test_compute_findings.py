@@ -332,7 +332,8 @@ GIVES_NONE: Final[list[tuple[str, Parts]]] = [
     ("another service setting", {"Other": setting("/ssm/managed-instance/activation-tier")}),
     ("service setting that turns it off", {"Other": setting(SETTING, "$None")}),
     ("rule that listens", other("AWS::Events::Rule", EventPattern=LISTENS, Targets=[{"Arn": "a"}])),
-    ("maintenance window of a function", other(WINDOW, TaskArn=att("Function", "Arn"))),
+    ("maintenance window of a function", {"Function": resource("AWS::Lambda::Function"),
+        **other(WINDOW, TaskArn=att("Function", "Arn"))}),
     *((f"{kind} that has {call}", other(f"AWS::{kind}", Script=call)) for kind, call in (
         ("Lambda::Function", "client.disassociate_iam_instance_profile()"),
         ("SSM::Document", "Unregister-EC2IamInstanceProfile"),
@@ -433,6 +434,14 @@ def associated(command: str) -> Parts:
     return other("AWS::SSM::Association", **given)
 
 
+def by_emr(command: str) -> Parts:
+    """A cluster of Amazon EMR with a step that runs a command."""
+    groups = (f"EmrManaged{one}SecurityGroup" for one in ("Master", "Slave"))
+    place = {"Ec2SubnetId": ref("Private"), **dict.fromkeys(groups, ref("Group"))}
+    given = {"JobFlowRole": ref("Profile"), "Instances": place, "Steps": [{"Args": [command]}]}
+    return {"Instance": resource("AWS::EMR::Cluster", **given)}
+
+
 def scripted(command: str) -> Parts:
     return launched(UserData={"Fn::Base64": {"Fn::Sub": f"#!/bin/bash\n{command}\n"}})
 
@@ -495,6 +504,13 @@ LATER: Final[list[tuple[str, Parts, Found]]] = [
      UNKNOWN),
     ("association that stops the agent", associated("systemctl stop amazon-ssm-agent"), UNKNOWN),
     ("association to restart the agent", associated("systemctl restart amazon-ssm-agent"), READY),
+    *((f"{kind} with the command {command}", other(f"AWS::{kind}", Given=f"commands=['{command}']"),
+       found) for kind, command, found in (
+        ("Lambda::Function", "systemctl stop amazon-ssm-agent", UNKNOWN),
+        ("StepFunctions::StateMachine", "systemctl restart amazon-ssm-agent", READY),
+        ("ECS::TaskDefinition", "systemctl stop amazon-ssm-agent", READY))),
+    ("step of Amazon EMR that stops the agent", by_emr("snap stop amazon-ssm-agent"), UNKNOWN),
+    ("step of Amazon EMR that starts the agent", by_emr("snap start amazon-ssm-agent"), READY),
     ("association that says that it updates the agent", other("AWS::SSM::Association",
         Name="AWS-UpdateSSMAgent", AssociationName="amazon-ssm-agent-is-new"), READY),
     ("association that disables the metadata", other("AWS::SSM::Association",
@@ -555,8 +571,18 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
     ("profile on a condition", launched(IamInstanceProfile=IF), UNKNOWN),
     ("bare role", BARE, NEITHER),
     ("bare role, activation", BARE | launched(**ACTIVATED), UNKNOWN),
-    ("bare role, function for instances without a profile", BARE | other(
-        "AWS::Lambda::Function", Code={"ZipFile": "associate_iam_instance_profile()"}), NEITHER),
+    *((f"bare role, {kind} with {given}", BARE | other(f"AWS::{kind}", **given), found)
+      for kind, given, found in (
+        ("Lambda::Function", {"Code": "associate_iam_instance_profile()"}, NEITHER),
+        ("Lambda::Function", {"Code": f"start_automation_execution({ATTACHES!r})"}, UNKNOWN),
+        ("FIS::ExperimentTemplate", {"Actions": [ATTACHES]}, UNKNOWN),
+        ("SSMIncidents::ResponsePlan", {"Actions": ["AWS-RestartEC2Instance"]}, NEITHER),
+        ("ApplicationInsights::Application", {"AttachMissingPermission": "true"}, UNKNOWN),
+        ("ApplicationInsights::Application", {"AttachMissingPermission": False}, NEITHER),
+        ("Config::ConformancePack", {"TemplateS3Uri": "s3://packs/pack.yaml"}, UNKNOWN),
+        ("Config::ConformancePack", {"TemplateBody": "Resources: {}"}, NEITHER),
+        ("SSM::Association", {"Name": {"Fn::ImportValue": "Runbook"}}, UNKNOWN),
+        ("Events::Rule", {"Targets": [{"Arn": {"Fn::ImportValue": "Function"}}]}, NEITHER))),
     ("bare role, activation under another profile", BARE | OTHER_PROFILE, NEITHER),
     ("bare role, policy in JSON", BARE | IN_JSON, frozenset({"boot-order"})),
     ("bare role, Default Host Management", BARE | HOST_MANAGEMENT, UNKNOWN),
@@ -745,8 +771,8 @@ def test_node_role(check: Check, role: Parts, given: object, expected: Found, ve
     (HOST_MANAGEMENT, "111122223333/us-east-1", BARE_COMPUTE),
     (HOST_MANAGEMENT, "444455556666/eu-west-1", BARE_COMPUTE),
     # of any region
-    ({"Setup": resource("AWS::SSMQuickSetup::ConfigurationManager")},
-     "444455556666/us-east-1", UNKNOWN),
+    *(({"Setup": resource(f"AWS::{kind}")}, "444455556666/us-east-1", UNKNOWN) for kind in (
+        "Config::OrganizationConformancePack", "SSMQuickSetup::ConfigurationManager")),
 ])  # fmt: skip
 def test_host_management_region(check: Check, gives: Parts, place: str, expected: Found) -> None:
     there = {"Resources": gives}

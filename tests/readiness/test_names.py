@@ -181,9 +181,9 @@ FIREWALLS: Final[list[Row]] = [
     ("AWS allowed separately", firewall(BLOCKS, **ALL) | separately("ALLOW", AWS), OPEN),
     ("rule of an unknown group", firewall() | separately("BLOCK", AWS, GIVEN), UNKNOWN),
     # A rule is of one type of question, or of all.
-    ("questions of IPv6", firewall(rule("BLOCK", DOMAINS, Qtype="AAAA"), **ALL), OPEN),
-    ("questions of IPv4", firewall(rule("BLOCK", DOMAINS, Qtype="A"), **ALL), UNKNOWN),
-    ("questions by parameter", firewall(rule("BLOCK", DOMAINS, Qtype=GIVEN), **ALL), UNKNOWN),
+    *((f"questions of type {kind}", firewall(rule("BLOCK", DOMAINS, Qtype=kind), **ALL), found)
+      for kind, found in (("AAAA", OPEN), ("TYPE28", OPEN), ("A", UNKNOWN), ("TYPE1", UNKNOWN),
+                          ({"Fn::Sub": "TYPE${Given}"}, UNKNOWN))),
     ("IPv6 allowed before", firewall(rule("ALLOW", AWS, 1, Qtype="AAAA"), BLOCKS, **ALL), UNKNOWN),
     # It may be that of another VPC.
     ("VPC by parameter", firewall(BLOCKS, **ALL, vpc=GIVEN), UNKNOWN),
@@ -260,6 +260,7 @@ ZONES: Final[list[Row]] = [
     ("a record of IPv6", zoned(SSM, record(Type="AAAA")), UNKNOWN),
     ("a record of another service's endpoint", zoned(SSM, record(endpoint_="Messages")), UNKNOWN),
     ("a record by an alias", zoned(SSM, record(**BY_CNAME)), OPEN),
+    ("a record for one continent", zoned(SSM, record(SetIdentifier="Asia")), UNKNOWN),
     ("of VPCs, one by a macro", in_vpcs([{"Fn::Transform": {"Name": "M"}}]), UNKNOWN),
     ("of VPCs, one by id", in_vpcs([{"VPCId": "vpc-1"}]), UNKNOWN),
     ("of VPCs, by parameter in the region", in_vpcs([IN_REGION]), UNKNOWN),

@@ -264,6 +264,11 @@ ROUTES: Final[list[Row]] = [
     ("unread stack with a gateway", instead(STACK, Parameters={"Gateway": ref("Gateway")}), NO_WAY),
     ("unread stack with VPC, beside NAT", {"Other": resource(STACK, Parameters=WITH_VPC)}, UNKNOWN),
     ("module", instead("Own::Network::Part::MODULE"), UNKNOWN),
+    *((f"policy of Firewall Manager for {kind}, remediation {is_on}", {"Policy": resource(
+        "AWS::FMS::Policy", RemediationEnabled=is_on, SecurityServicePolicyData={"Type": kind})},
+       expected) for kind, is_on, expected in (
+          ("NETWORK_ACL_COMMON", True, UNKNOWN), (GIVEN, True, UNKNOWN), ("WAFV2", True, OPEN),
+          ("DNS_FIREWALL", "false", OPEN))),
     ("a loop beside NAT", LOOP, UNKNOWN),
     ("a loop alone", {"PrivateRoute": None, **LOOP}, UNKNOWN),
     ("user data that sets a proxy", {"PrivateRoute": None, "Instance.UserData": PROXY}, UNKNOWN),
@@ -415,11 +420,10 @@ def test_what_a_macro_may_add(check: Check, transform: Parts, expected: str) -> 
 
 
 STRANGE: Final = {
-    "AWS::EC2::ApplicationStatusCheck", "AWS::EC2::EnclaveCertificateIamRoleAssociation",
-    "AWS::EC2::FpgaImage", "AWS::EC2::IPv4Pool", "AWS::EC2::IpPoolRouteTableAssociation",
-    "AWS::EC2::NetworkPerformanceMetricSubscription", "AWS::EC2::SecondaryNetwork",
-    "AWS::EC2::SnapshotBlockPublicAccess", "AWS::EC2::SqlHaStandbyDetectedInstance",
-    "AWS::EC2::VPCEncryptionControl",
+    "AWS::EC2::EnclaveCertificateIamRoleAssociation", "AWS::EC2::FpgaImage", "AWS::EC2::IPv4Pool",
+    "AWS::EC2::IpPoolRouteTableAssociation", "AWS::EC2::NetworkPerformanceMetricSubscription",
+    "AWS::EC2::SecondaryNetwork", "AWS::EC2::SnapshotBlockPublicAccess",
+    "AWS::EC2::SqlHaStandbyDetectedInstance", "AWS::EC2::VPCEncryptionControl",
 }  # fmt: skip
 """Types of CDK that may change a network, and types that name no part of one."""
 
@@ -502,6 +506,9 @@ ENDPOINT: Final[list[Row]] = [
     ("in a VPC by id, in a group of another VPC",
      {"Other": OTHER, "Apart": group(VpcId=ref("Other")),
       **of_ssm(VpcId="vpc-1", SubnetIds=["subnet-1"], SecurityGroupIds=[ref("Apart")])}, MISSING),
+    ("in a VPC by id, in a group that is associated with it", {"Also": part(
+        "SecurityGroupVpcAssociation", GroupId=ref("Admits"), VpcId="vpc-1"),
+      **of_ssm(VpcId="vpc-1", SubnetIds=["subnet-1"])}, UNKNOWN),
     ("in no subnet", of_ssm(SubnetIds=[]), UNKNOWN),
     ("behind a local route, and one to an appliance",
      {**LOCAL, "Way": route(DestinationCidrBlock="10.0.1.0/24", VpcEndpointId="vpce-1")}, UNKNOWN),

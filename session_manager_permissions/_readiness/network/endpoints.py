@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _ENDPOINT: Final = "AWS::EC2::VPCEndpoint"
 _ENDPOINT_IN_VPC: Final = PartOf(_ENDPOINT, "VpcId", VPC)
+_ASSOCIATED: Final = "AWS::EC2::SecurityGroupVpcAssociation"
 _REGION: Final = {"Ref": "AWS::Region"}
 _ONLY_INBOUND: Final = "PrivateDnsOnlyForInboundResolverEndpoint"
 """The option by which private DNS of an interface endpoint for S3 serves only queries from outside
@@ -131,7 +132,9 @@ class EndpointReader(Reader):
         named = self._parts.reference(resource, resource.properties.get("VpcId"), VPC)
         if is_vpc(named):
             return False  # `endpoints` finds it by the VPC that it names
-        for part in (*endpoint.subnets, *endpoint.groups, *endpoint.tables):
+        # A group may be associated with further VPCs.
+        groups = () if self._parts.by_type[_ASSOCIATED] else endpoint.groups
+        for part in (*endpoint.subnets, *groups, *endpoint.tables):
             of_part = self._parts.vpc_of(part)
             if of_part:
                 return of_part is vpc

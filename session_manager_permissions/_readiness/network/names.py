@@ -35,7 +35,8 @@ _RECORDS: Final = (
     PartOf("AWS::Route53::RecordSet", "HostedZoneId", _ZONE),
     PartOf("AWS::Route53::RecordSetGroup", "HostedZoneId", _ZONE),
 )
-
+_OF_IPV4: Final = ("A", "TYPE1")
+"""The names of the type of query that asks for IPv4 addresses."""
 
 _REGION: Final = re.compile(r"\b[a-z]+(?:-[a-z]+){1,3}-[0-9]+\b")
 _UNKNOWN_REGION: Final = "any-region-0"
@@ -160,9 +161,9 @@ class NameReader(Reader):
             order = map(int, numbers) if all(map(str.isdecimal, numbers)) else ()
             its = parts.behind(owner, rule.get("FirewallDomainListId"))
             kind, domains = text(owner, rule.get("Qtype", "A")), [UNKNOWN]
-            if kind not in {"A", UNKNOWN}:
+            if kind not in _OF_IPV4 and UNKNOWN not in kind:
                 domains = []  # the agent queries IPv4 addresses
-            elif kind == "A" and isinstance(its, Resource) and "Domains" in its.properties:
+            elif kind in _OF_IPV4 and isinstance(its, Resource) and "Domains" in its.properties:
                 domains = [self._text(its, one) for one in listed(its.properties["Domains"])]
             blocks = text(owner, rule.get("Action")) not in {"ALLOW", "ALERT"}
             yield (*order,), association, domains, blocks
@@ -223,7 +224,9 @@ class NameReader(Reader):
             if one.type == "AWS::EC2::VPCEndpoint"
             and service_of(text(one, one.properties.get("ServiceName"))) == (service.name, False)
         }
-        return {*found} if found and is_its_name and kind != UNKNOWN else {None}
+        # A record with an identifier is one of several: who queries it, or chance, decides.
+        is_only = is_its_name and kind != UNKNOWN and "SetIdentifier" not in record
+        return {*found} if found and is_only else {None}
 
 
 def _names(service: Service, stack: Stack) -> list[str]:

@@ -18,7 +18,7 @@ from session_manager_permissions._readiness.parts import (
     may_be_one_region,
 )
 from session_manager_permissions._readiness.templates import functions
-from session_manager_permissions._readiness.templates.model import Resource, Template, Value
+from session_manager_permissions._readiness.templates.model import Resource, Stack, Template, Value
 from session_manager_permissions._readiness.worlds import NoSuchDeployment
 
 if TYPE_CHECKING:
@@ -30,6 +30,15 @@ INTERNET_GATEWAY: Final = PartKind("internet gateway", ("AWS::EC2::InternetGatew
 TABLE: Final = PartKind("route table", ("AWS::EC2::RouteTable",))
 
 _ID: Final = re.compile(r"\b(?:rtb|sg|subnet|vpc|vpce)-[0-9a-z]")
+
+_LEAVES_NETWORKS: Final = re.compile(
+    '"Type": "(WAF|WAFV2|SHIELD_ADVANCED)"|"RemediationEnabled": "?false', re.IGNORECASE
+)
+"""Matches the policies of AWS Firewall Manager, which act in any account, that change no network.
+
+The others change security groups, network ACLs, routes, or the DNS firewalls of VPCs.
+https://docs.aws.amazon.com/waf/latest/developerguide/working-with-policies.html
+"""
 
 _Part = TypeVar("_Part")
 
@@ -155,22 +164,25 @@ class Reading:
 
         It may do so in its account and region.
         """
-        for template, decides in self._makers:
-            if may_be_one_region(template.stack, resource.template.stack):
+        for stack, decides in self._makers:
+            if may_be_one_region(stack, resource.template.stack):
                 return Unknown(decides)
         return None
 
     @cached_property
-    def _makers(self) -> list[tuple[Template, str]]:
-        found = [(one, by) for one in self.parts.assembly.templates for by in _generates(one)]
-        types = [one for one in self.parts.by_type if one.endswith("::MODULE")]
-        modules = self.parts.of_types(types)
-        found += [(one.template, f"what {one.logical_id!r} makes") for one in modules]
-        if self.parts.doubts_ids:
-            for one in (*self.parts.custom, *self.parts.unread_stacks):
-                if _ID.search(functions.quoted(one.written)):
-                    by = f"what {one.logical_id!r} does by the ids that it is given"
-                    found.append((one.template, by))
+    def _makers(self) -> list[tuple[Stack, str]]:
+        parts = self.parts
+        found = [(one.stack, by) for one in parts.assembly.templates for by in _generates(one)]
+        modules = parts.of_types([one for one in parts.by_type if one.endswith("::MODULE")])
+        found += [(one.template.stack, f"what {one.logical_id!r} makes") for one in modules]
+        for one in parts.by_type["AWS::FMS::Policy"]:
+            if not _LEAVES_NETWORKS.search(functions.quoted(one.written)):
+                by = f"the policy {one.logical_id!r} of AWS Firewall Manager"
+                found.append((one.template.stack._replace(account=None), by))
+        for one in (*parts.custom, *parts.unread_stacks) if parts.doubts_ids else ():
+            if _ID.search(functions.quoted(one.written)):
+                by = f"what {one.logical_id!r} does by the ids that it is given"
+                found.append((one.template.stack, by))
         return found
 
     def complete(
