@@ -53,6 +53,12 @@ INSTANCE_PROFILE: Final = Name("the name of an instance profile", _IAM, 1, 128)
 POLICY: Final = Name("the name of a policy", _IAM, 1, 128)
 BUCKET: Final = Name("the name of an S3 bucket", r"\w.-", 3, 255)
 """Buckets made in us-east-1 before March 2018 may have what a new bucket may not."""
+NEW_BUCKET: Final = re.compile(
+    r"(?!xn--|sthree-|amzn-s3-demo-|.*\.\.|.*-an$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII
+)
+"""A name that S3 accepts for a new bucket in the global namespace."""
+OTHER_BUCKETS: Final = ("--ol-s3", "--table-s3", "--x-s3", "-s3alias", ".mrap")
+"""The suffixes of the names of directory buckets, table buckets and access points."""
 LOG_GROUP: Final = Name("the name of a log group", r"\w./#-", 1, 512)
 KEY_ID: Final = Name("the id of a KMS key", r"\w-", 1, 2048)
 ALIAS: Final = Name("the name of a KMS alias", r"\w:/-", 1, 250)

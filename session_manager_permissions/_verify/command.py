@@ -113,13 +113,10 @@ def main(
 
 def _parser(add: Callable[[Subcommands], None] = lambda _: None) -> argparse.ArgumentParser:
     """Make the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        prog=PROGRAM,
-        description="Find out whether Session Manager reaches the instances, and if not, why.",
-    )
-    parser.add_argument(
-        "--version", action="version", version=f"{PROGRAM} {metadata.version(PROGRAM)}"
-    )
+    about = "Find out whether Session Manager reaches the instances, and if not, why."
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=about)
+    version = f"{PROGRAM} {metadata.version(PROGRAM)}"
+    parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add(commands)
     add_command = partial(commands.add_parser, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -297,10 +294,8 @@ def print_text(render: Callable[[], str]) -> None:
         out.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())  # else Python tries again at exit
-        raise CannotAsk(
-            f"the answer can't be written: {error}: make room for standard output, and keep its "
-            "reader open"
-        ) from None
+        way_out = "make room for standard output, and keep its reader open"
+        raise CannotAsk(f"the answer can't be written: {error}: {way_out}") from None
 
 
 @contextmanager
@@ -318,10 +313,8 @@ def said_in_a_line(profile: str | None) -> Iterator[None]:
     except (BotoCoreError, EOFError) as error:
         raise CannotAsk(before_aws(error, profile)) from None
     except (ValueError, OSError) as error:  # AWS_MAX_ATTEMPTS=often, a file that does not exist
-        raise CannotAsk(
-            "an environment variable, or a setting in the AWS config file, can't be used: "
-            f"{error}: correct it"
-        ) from None
+        what = "an environment variable, or a setting in the AWS config file"
+        raise CannotAsk(f"{what}, can't be used: {error}: correct it") from None
 
 
 def _node_as_json(diagnosis: Diagnosis) -> dict[str, object]:

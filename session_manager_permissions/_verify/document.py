@@ -138,9 +138,8 @@ def _text(
             "--log-prefix or --log-group instead of --document"
         )
     if found := fault(value):
-        raise CannotAsk(
-            f"{where} has a wrong value for {name}: {value!r} {found}; correct the document"
-        )
+        wrong = f"{where} has a wrong value for {name}: {value!r} {found}"
+        raise CannotAsk(f"{wrong}; correct the document")
     return value
 
 

@@ -43,6 +43,12 @@ class LiveKey(NamedTuple):
         return f'kms.Key.from_key_arn(scope, "{name}", {in_python(self.given)})'
 
 
+def of_aws(key: str) -> CannotAsk:
+    """Return the error about an AWS managed key."""
+    way_out = "which only its own service may use: give a customer managed key"
+    return CannotAsk(f"{key} is an AWS managed key, {way_out}")
+
+
 def find_key(session: Session, arn: str) -> LiveKey:
     """Find the key with this ARN; for an alias, ask KMS which key it points to.
 
@@ -58,10 +64,7 @@ def find_key(session: Session, arn: str) -> LiveKey:
     if key.alias_name is None:
         return key
     if _needs.is_aws_managed(arn):
-        raise CannotAsk(
-            f"{arn} is an AWS managed key, which only its own service may use: give a customer "
-            "managed key"
-        )
+        raise of_aws(arn)
     found = describe_key(
         session,
         arn,

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 _BUCKET: Final = "s3:GetBucketEncryption"
 NOT_IN_S3: Final = "sessions are not logged in S3"
 _NO_BUCKET: Final = "no such bucket"
+_OF_ANOTHER_KIND: Final = (
+    "names a directory bucket, a table bucket or an access point, and it is not known whether the "
+    "agent can log there: set s3BucketName of the document to a general purpose bucket"
+)
 _WITHOUT_CONSTRAINT: Final = "us-east-1"
 """The default region of new buckets, which S3 accepts as no location constraint."""
 _GROUP: Final = "logs:DescribeLogGroups"
@@ -39,6 +43,9 @@ def read_bucket(node: Node, bucket: str | None) -> Bucket:
     """
     if bucket is None:
         return Bucket()
+    if bucket.endswith(_limits.OTHER_BUCKETS):
+        error = CannotAsk(f"{bucket!r} {_OF_ANOTHER_KIND}")
+        return Bucket(key=error, error=error)
 
     def read(found: Mapping[str, Any]) -> Bucket:
         rule = found["ServerSideEncryptionConfiguration"]["Rules"][0]
@@ -66,7 +73,7 @@ def bucket_outcome(node: Node, document: LiveDocument, bucket: Bucket) -> Outcom
         return BUCKET.skipped(NOT_IN_S3)
     if bucket.error:
         return BUCKET.of(name).unasked(bucket.error)
-    outcome = _encrypted(name, bucket, enforces=document.enforces_s3_encryption)
+    outcome = _encrypted(node, name, bucket, enforces=document.enforces_s3_encryption)
     outcome = _with_key(node, outcome, bucket)
     return unless_foreign(outcome, node) if bucket.is_foreign else outcome
 
@@ -89,21 +96,13 @@ def _bucket_key_fault(key: str) -> str | None:
     return _limits.key_fault(key) if key.startswith("arn:") else _limits.ALIAS.fault(name)
 
 
-def _encrypted(bucket: str, found: Bucket, *, enforces: bool | None) -> Outcome:
+def _encrypted(node: Node, bucket: str, found: Bucket, *, enforces: bool | None) -> Outcome:
     """Check whether the bucket exists, and is encrypted as the document enforces."""
     algorithm, region = found.algorithm, str(found.region)
     encrypted = BUCKET.of(bucket, Evidence(_BUCKET, "SSEAlgorithm", algorithm))
-    named = in_shell(bucket, _limits.BUCKET.fault, "BUCKET")
     if algorithm == _NO_BUCKET:
-        of_place = f"--create-bucket-configuration LocationConstraint={region_word(region)}"
-        more = "" if region == _WITHOUT_CONSTRAINT else of_place
-        create = aws(f"s3api create-bucket --bucket {named}", region, more)
-        return encrypted.failed(
-            f"there is no bucket {bucket!r}",
-            fix=(create, "or set s3BucketName of the document to a bucket that exists"),
-            is_seen=bool(enforces),
-            users_see=BUCKET_NOT_READ,
-        )
+        why, fix = f"there is no bucket {bucket!r}", _to_create(node, bucket, region)
+        return encrypted.failed(why, fix=fix, is_seen=bool(enforces), users_see=BUCKET_NOT_READ)
     text = f"the bucket encrypts with {algorithm}"
     if algorithm in _needs.ENCRYPTIONS:
         return encrypted.passed(text)
@@ -117,11 +116,28 @@ def _encrypted(bucket: str, found: Bucket, *, enforces: bool | None) -> Outcome:
         default += f",KMSMasterKeyID={key}"
     rules = word(f"Rules=[{{ApplyServerSideEncryptionByDefault={{{default}}}}}]")
     more = f"--server-side-encryption-configuration {rules}"
+    named = in_shell(bucket, _limits.BUCKET.fault, "BUCKET")
     encrypt = aws(f"s3api put-bucket-encryption --bucket {named}", region, more)
     if found.is_foreign:
         encrypt = "have the owner of the bucket encrypt it with AES256 or aws:kms"
     fix = (encrypt, "or set s3EncryptionEnabled of the document to false")
     return encrypted.failed_if(text, fix, enforced=enforces)
+
+
+def _to_create(node: Node, bucket: str, region: str) -> tuple[str, ...]:
+    """Say what to do about a bucket that does not exist.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/gpbucketnamespaces.html
+    """
+    existing = "set s3BucketName of the document to a bucket that exists"
+    name = bucket.removesuffix(f"-{node.account}-{region}-an")
+    if not _limits.NEW_BUCKET.fullmatch(name):
+        return (existing,)
+    namespace = "" if name == bucket else " --bucket-namespace account-regional"
+    of_place = f"--create-bucket-configuration LocationConstraint={region_word(region)}"
+    more = "" if region == _WITHOUT_CONSTRAINT else of_place
+    create = aws(f"s3api create-bucket --bucket {bucket}{namespace}", region, more)
+    return (create, f"or {existing}")
 
 
 def _bucket_key(node: Node, bucket: str, found: Bucket) -> LiveKey | CannotAsk | None:

@@ -330,9 +330,8 @@ def running(node: Node) -> Outcome:
     if node.is_closed:
         service, instead = _WITHOUT_SESSIONS[str(node.manager)]
         managed = RUNNING.of(node.id, Evidence(_INSTANCES, "Operator.Principal", node.manager))
-        return managed.failed(
-            f"{service} manages the instance and allows no sessions on it", fix=instead
-        )
+        why = f"{service} manages the instance and allows no sessions on it"
+        return managed.failed(why, fix=instead)
     return _by_status_checks(node, state)
 
 

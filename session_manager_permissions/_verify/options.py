@@ -95,9 +95,8 @@ def import_extras(modules: Iterable[str], extra: str = "verify") -> None:
         for module in modules:
             import_module(module)
     except ImportError as error:
-        raise CannotAsk(
-            f"{error.name} is not installed: pip install '{PROGRAM}[{extra}]'"
-        ) from None
+        install = f"pip install '{PROGRAM}[{extra}]'"
+        raise CannotAsk(f"{error.name} is not installed: {install}") from None
 
 
 def read_json(path: str, option: str, give: str) -> Callable[[type[_Shape]], _Shape]:

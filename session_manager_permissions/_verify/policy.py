@@ -11,6 +11,7 @@ from session_manager_permissions import _limits, _needs
 from session_manager_permissions._partitions import NAMES, partition_of
 
 from .asking import CannotAsk
+from .keys import of_aws
 from .options import add_flag, add_key_and_bucket, add_option, refuse_without_bucket
 
 if TYPE_CHECKING:
@@ -118,10 +119,7 @@ def _bucket_key(arn: str | None) -> tuple[str, str | None] | None:
 
 def _decrypt(arn: str, *, sessions_only: bool) -> _needs.NeededStatement:
     if _needs.is_aws_managed(arn):
-        raise CannotAsk(
-            f"--key {arn} is an AWS managed key, which only its own service may use: give a "
-            "customer managed key"
-        )
+        raise of_aws(f"--key {arn}")
     return _needs.decrypt(*_needs.key_of_alias(arn), sessions_only=sessions_only)
 
 

@@ -140,11 +140,8 @@ def _permission_outcomes(
         elif check.name in identity.permissions:
             found = identity.permissions[check.name]()
             outcome = check.of(subject).simulated(found, is_seen=bool(enforced))
-            yield (
-                _unless_bucket_open(outcome, node, preferences)
-                if check is checks.LOG_TO_S3
-                else outcome
-            )
+            of_s3 = check is checks.LOG_TO_S3
+            yield _unless_bucket_open(outcome, node, preferences) if of_s3 else outcome
         elif identity.role is None:
             yield check.of(subject).without_role(identity.error)
         elif (key_usable := preferences.outcomes[checks.KEY_USABLE]).verdict == "unknown":

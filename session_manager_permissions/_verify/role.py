@@ -169,9 +169,8 @@ def print_role(found: RoleAnswer, console: Console) -> None:
     if left_out := [label for name, label in _LABELS.items() if name not in asked]:
         console.print(f"Not asked: {', '.join(left_out)}.")
         if any(map(is_deployment, allowed_by)):
-            console.print(
-                "A deployment takes away what it does not name: add the options of earlier ones."
-            )
+            more = "add the options of earlier ones"
+            console.print(f"A deployment takes away what it does not name: {more}.")
     if found["session_type"] == PORT:
         console.print(
             f"Sessions with the document {found['document']} have the type {PORT}: the agent "

@@ -113,7 +113,6 @@ def _by_name(named: Outcome, user: str, source: str, *, is_sure: bool) -> Outcom
     look = f"id {in_shell(user, _limits.user_fault, 'USER')}"
     if fault := _limits.user_fault(user):
         why = f"{source} names {user!r}, which {fault}; only the node knows whether it exists"
-        return named.unknown(
-            why, fix=f"name a user of the node, or look for this one on the node: {look}"
-        )
+        fix = f"name a user of the node, or look for this one on the node: {look}"
+        return named.unknown(why, fix=fix)
     return named.passed(f"{source} names {user}, and only the node knows whether it exists: {look}")

@@ -727,6 +727,11 @@ LOGS: Final = {
         refusing(ENCRYPTION, "ServerSideEncryptionConfigurationNotFoundError")),
     "no such bucket": used("bucket-encryption", NO_BUCKET),
     "no such bucket, not enforced": used("bucket-encryption", NOT_ENFORCED, NO_BUCKET),
+    **{f"no such bucket as {name}": used("bucket-encryption", using(s3BucketName=name), NO_BUCKET)
+       for name in (f"logs-{ACCOUNT}-{REGION}-an", f"logs-{nodes.OTHER_ACCOUNT}-{REGION}-an",
+                    "Session_Logs", "sthree-logs", "session..logs")},
+    "a directory bucket": used(
+        "bucket-encryption? log-to-s3?", using(s3BucketName="logs--euw1-az1--x-s3")),
     "no bucket by a denial": used("bucket-encryption? log-to-s3?", refusing(ENCRYPTION)),
     **{f"a bucket with its key as {given}": used("log-to-s3", bucket("aws:kms", given),
         DENIED_BUCKET_KEY) for given in (KEY, KEY.rpartition("/")[2], "alias/logs", nodes.ALIAS)},

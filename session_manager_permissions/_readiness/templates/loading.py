@@ -161,9 +161,8 @@ def _composed(text: str) -> Any:  # noqa: ANN401 # PyYAML has no types
     try:
         import yaml  # noqa: PLC0415 # of an extra
     except ImportError:
-        raise CannotRead(
-            "YAML needs PyYAML: pip install 'session-manager-permissions[check]'"
-        ) from None
+        install = "pip install 'session-manager-permissions[check]'"
+        raise CannotRead(f"YAML needs PyYAML: {install}") from None
     try:
         return yaml.compose(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.MarkedYAMLError as error:

@@ -77,9 +77,8 @@ def refuse_unusable(arguments: argparse.Namespace) -> None:
     """
     if arguments.results:
         unused = ("region", "all_regions", "tag", "document", "profile")
-        options.refuse(
-            arguments, unused, "can't be used with --from, which asks nothing: leave it out"
-        )
+        why = "can't be used with --from, which asks nothing: leave it out"
+        options.refuse(arguments, unused, why)
     file, listed = arguments.file, arguments.profiles_file
     # `Path.resolve` fails for a loop of links
     if None not in (file, listed) and os.path.realpath(file) == os.path.realpath(listed):
@@ -157,9 +156,8 @@ def answer(arguments: argparse.Namespace) -> AuditResult:
         session = aws_session(arguments.profile, first, waiting, retries=retries)
         regions = enabled_regions(session) if arguments.all_regions else arguments.region
         if not regions and session.region is None:
-            raise CannotAsk(
-                "an audit needs a region, and no region is known: give --region or --all-regions"
-            )
+            give = "give --region or --all-regions"
+            raise CannotAsk(f"an audit needs a region, and no region is known: {give}")
         asked = regions or [session.region]
         result = audit(session, asked, tags, arguments.document, Progress(sys.stderr))
     if exit_status(result) == NOTHING_ASKED:

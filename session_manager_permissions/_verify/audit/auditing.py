@@ -86,9 +86,8 @@ def audit(
     """
     asked_at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     who, interrupted = _caller_arn(session, regions), False
-    audits = [
-        _RegionAudit(session.in_region(name), who, tags, document) for name in sorted({*regions})
-    ]
+    there = map(session.in_region, sorted({*regions}))
+    audits = [_RegionAudit(one, who, tags, document) for one in there]
     pool = ThreadPoolExecutor(MAX_CALLS)
     try:
         _list(audits, pool, progress)

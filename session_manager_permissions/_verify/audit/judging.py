@@ -100,15 +100,14 @@ def _role(diagnosis: Diagnosis, checks: Sequence[Outcome]) -> RoleResult | None:
     of_profile = [ASSUMABLE] if identity.replaced else []  # it is about the profile's unused role
     of_role = [one for one in checks if one.check.of_role and one.check not in of_profile]
     profiles = [identity.profile] if identity.profile and not identity.replaced else []
+    options = chain.from_iterable(one.question.options for one in identity.verdicts)
     return {
         "role": identity.role.arn,
         "profiles": profiles,
         "instances": 1,
         "lacks": [one.name for one in of_role if one.verdict == "fail"],
         "unknown": [one.name for one in of_role if one.verdict == "unknown"],
-        "options": {
-            name: [value] for one in identity.verdicts for name, value in one.question.options
-        },
+        "options": {name: [value] for name, value in options},
     }
 
 

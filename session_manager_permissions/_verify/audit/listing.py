@@ -141,9 +141,8 @@ def _read(path: str) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise CannotAsk(
-            f"{_FLAG} {path} can't be read before names are added: {error}: give another path"
-        ) from None
+        why = f"can't be read before names are added: {error}: give another path"
+        raise CannotAsk(f"{_FLAG} {path} {why}") from None
 
 
 def _with_lines(text: str, added: list[str]) -> str:

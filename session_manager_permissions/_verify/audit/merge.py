@@ -89,9 +89,8 @@ def summary(nodes: Sequence[NodeResult]) -> Summary:
 
 def lacking(roles: Iterable[RoleResult]) -> list[str]:
     """Name the profiles whose role lacks a permission: `role-assumable` is about no permission."""
-    return sorted(
-        {name for role in roles if {*role["lacks"]} - {ASSUMABLE.name} for name in role["profiles"]}
-    )
+    found = (role for role in roles if {*role["lacks"]} - {ASSUMABLE.name})
+    return sorted({name for role in found for name in role["profiles"]})
 
 
 def _merged_roles(parts: Iterable[RoleResult]) -> list[RoleResult]:
