@@ -37,6 +37,7 @@ _SETTLED: Final = (
     *("available", "deleted", "deleting", "expired", "failed", "pendingacceptance", "rejected"),
 )
 """The states of an endpoint or a NAT gateway, in lower case, in which waiting changes nothing."""
+_NOT_ASSOCIATED: Final = ("disassociated", "failed")
 _CONNECTIVITY: Final = ("private", "public")
 _KINDS_OF_ENDPOINTS: Final = (
     *("Gateway", "GatewayLoadBalancer", "Interface", "Resource", "ServiceNetwork", "Tunnel"),
@@ -191,12 +192,13 @@ class LiveVpc:
         return frozenset(ec2.service_of(one["ServiceName"])[0] for one in made)
 
     def _groups(self, more: tuple[str, ...]) -> list[_Described]:
-        """List the security groups of the VPC, and its instances' groups from other VPCs."""
+        """List the groups of the VPC, and those of its instances and endpoints from other VPCs."""
         groups = self._list_in_vpc("DescribeSecurityGroups", "SecurityGroups") or []
-        if not more:
-            return groups
-        by_id = [{"Name": "group-id", "Values": [*more]}]
-        others = self._listed("ec2:DescribeSecurityGroups", "SecurityGroups", Filters=by_id)
+        used = (one["GroupId"] for each in self._used for one in each.get("Groups", ()))
+        foreign = {*more, *used} - {one["GroupId"] for one in groups}
+        by_id = [{"Name": "group-id", "Values": sorted(foreign)}]
+        call = "ec2:DescribeSecurityGroups"
+        others = self._listed(call, "SecurityGroups", Filters=by_id) if foreign else None
         return [*groups, *(others or [])]
 
     def _listed(self, call: str, result: str, **asked: object) -> list[_Described] | None:
@@ -551,7 +553,12 @@ def _barrier_of(vpc: _Described) -> str:
 
 def _associated(listed: Iterable[_Described], by: str) -> dict[Any, _Described]:
     """Return route tables or network ACLs by a field of their associations, such as `SubnetId`."""
-    return {one[by]: its for its in listed for one in its.get("Associations", []) if by in one}
+    return {
+        one[by]: its
+        for its in listed
+        for one in its.get("Associations", [])
+        if by in one and one.get("AssociationState", {}).get("State") not in _NOT_ASSOCIATED
+    }
 
 
 def _once_available(endpoint: model.Endpoint, tables: Iterable[str]) -> model.Endpoint:

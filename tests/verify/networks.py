@@ -32,7 +32,11 @@ def replaced(*tables: int, block: str = "10.0.0.0/16") -> Change:
 
 def edge(*found: dict[str, Any], gateway: str = "igw-1") -> Change:
     """Give a gateway a route table with these routes."""
-    made = table("rtb-edge", *found, Associations=[{"GatewayId": gateway}])
+    return with_table(table("rtb-edge", *found, Associations=[{"GatewayId": gateway}]))
+
+
+def with_table(made: dict[str, Any]) -> Change:
+    """Add a route table."""
     return lambda w: w.answers["ec2:describe_route_tables"]["RouteTables"].append(made)
 
 
@@ -350,6 +354,10 @@ ROUTES: Final = {
        )},
     "another network card": path("", instance(NetworkInterfaces=CARDS), groups(
         group("sg-web"), group("sg-cluster", IpPermissionsEgress=[]))),
+    **{f"a route table whose association is {state}": path(told, with_table(table(
+           "rtb-new",
+           Associations=[{"SubnetId": "subnet-private", "AssociationState": {"State": state}}])))
+       for state, told in (("associated", CHANNELS), ("failed", ""), ("disassociated", ""))},
     "a shared VPC": path(
         UNKNOWN, having("ec2:describe_route_tables", {"RouteTables": [OF_OTHERS]})),
     **{f"egress closed{name}": path(
@@ -390,10 +398,14 @@ ROUTES: Final = {
 }  # fmt: skip
 
 
-def shared_group(asked: dict[str, Any], _: str) -> dict[str, Any]:
-    """A group of another account, which EC2 describes only if the call names it."""
-    by_id = asked["Filters"][0]["Name"] == "group-id"
-    return {"SecurityGroups": [group("sg-web")] if by_id else []}
+def with_shared(shared: dict[str, Any], *of_vpc: dict[str, Any]) -> Change:
+    """Add a group from outside of the VPC, which EC2 describes only if the call names it."""
+
+    def described(asked: dict[str, Any], _: str) -> dict[str, Any]:
+        by_id = asked["Filters"][0]["Name"] == "group-id"
+        return {"SecurityGroups": [shared] if by_id else [*of_vpc]}
+
+    return having("ec2:describe_security_groups", described)
 
 
 ENDPOINTS: Final = {
@@ -411,7 +423,11 @@ ENDPOINTS: Final = {
         "path-ssm?", admitted_by(of_address("10.0.0.6"))),
     "a group for a prefix list": path(
         "path-ssm?", admitted_by(admitting({"PrefixListIds": [{"PrefixListId": "pl-of-ours"}]}))),
-    "a group of another account": path("", having("ec2:describe_security_groups", shared_group)),
+    "a group of another account": path("", with_shared(group("sg-web"))),
+    **{f"a group of another VPC, of endpoints, that lets in {name}": path(
+           told, closed(*BOTH_ENDPOINTS), with_shared(shared, group("sg-web")))
+       for name, told, shared in (
+           ("the instance", "", OPEN), ("one address", UNKNOWN, of_address("10.0.0.6")))},
     "no group": path("path-ssm?", endpoints(endpoint("ssm", Groups=[]))),
     "an instance whose groups are not described": path(
         CHANNELS, NO_ROUTE, instance(SecurityGroups=[], NetworkInterfaces=[]),

@@ -136,7 +136,7 @@ def test_it_asks_little_with_everything_used(operator: str, left: str, breaks: C
     world = World(
         using(kmsKeyId=ALIAS, runAsEnabled=True, runAsDefaultUser="web"),
         bucket("aws:kms", ALIAS.replace("sessions", "logs")),
-        *(endpoints(endpoint("logs")), dns(*OF_TWO), breaks),
+        *(endpoints(endpoint("logs", Groups=[{"GroupId": "sg-web"}])), dns(*OF_TWO), breaks),
     )
 
     found = run(world, "verify", "--instance-id", NODE, "--operator", operator, "--output", "json")
