@@ -316,7 +316,7 @@ def let_assume(role: LiveRole, trusted: Trust, service: str, region: str) -> tup
         region: a region of its partition.
     """
     statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
-    if trusted.by_deny or trusted.answer != "denied" or not isinstance(role.trust_policy, dict):
+    if trusted.by_deny or trusted.answer != "denied":
         sentence = f"in the trust policy of {role.word}, let {service} assume the role"
         return (f"{sentence}, without a Deny or a condition: {json.dumps(statement)}",)
     policy = with_statement(role.trust_policy, statement)

@@ -30,7 +30,7 @@ class LiveRole(NamedTuple):
     boundary: str | None = None
     """The ARN of its permissions boundary."""
     created: datetime | None = None
-    trust_policy: object = None
+    trust_policy: Any = None
     """Its trust policy; None if it was not read."""
     tags: Mapping[str, str] = {}
     id: str = ""

@@ -49,9 +49,9 @@ class CallVerdict(NamedTuple):
     @property
     def is_open(self) -> bool:
         """Tell whether an unknown fact may reverse a denial."""
-        if self.admission.answer in ("unknown", "denied"):
-            return self.admission.answer == "unknown"
-        return bool(self.missing) and not self.by_iam
+        if self.admission.is_shut:
+            return False
+        return self.admission.answer == "unknown" or bool(self.missing)
 
     @property
     def deciding(self) -> tuple[str, ...]:

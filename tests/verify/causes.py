@@ -813,8 +813,9 @@ LOGS: Final = {
     "the policy of the bucket may not be read, and IAM allows it": used(
         "log-to-s3?", refusing("s3:GetBucketPolicy")),
     "the key of the bucket lets nobody in": used("log-to-s3", NO_KEY, BY_KEY, key_policy()),
-    "neither IAM nor the key of the bucket lets the role in": used(
-        "log-to-s3", NO_KEY, BY_KEY, denying("kms:Decrypt", DATA_KEY), key_policy()),
+    **{f"neither IAM nor the key of the bucket lets the role in{said}": used(
+           "log-to-s3", NO_KEY, BY_KEY, denying("kms:Decrypt", DATA_KEY), key_policy(), does)
+       for said, does in (("", nodes.nothing), (", by a condition", setting(missing=[VPC])))},
     "the key of the bucket lets all in by way of S3": used(
         "", NO_KEY, BY_KEY, denying("kms:Decrypt", "kms:GenerateDataKey"), KEY_BY_S3),
     "a grant of the key of the bucket": used(
@@ -962,6 +963,9 @@ NOT_ASKED: Final = {
         perhaps(f"{OF_PROFILE} encrypt log-to-s3 log-to-cloudwatch key-usable"), NO_PROFILE,
         key_policy(allowing(ROOT, "kms:*"), allowing(ROLE, "kms:*") | {"Effect": "Deny"})),
     "the account's role and no profile by a denial": under_account(perhaps(OF_PROFILE), NO_PROFILE),
+    "the account's role, no profile, and no record by a denial": cause(
+        perhaps("agent registered default-host-management"),
+        *(without_profile, UNDER_ACCOUNT, refusing(RECORDS))),
     "no setting by a denial": cause(perhaps(
         "instance-profile default-host-management register reach"), *(without_profile, NO_SETTING)),
     "no setting by a denial, and a profile without a role for all that is used": used(
@@ -1175,8 +1179,9 @@ OPERATORS: Final = {
     "an operator whom neither IAM nor the key lets in": cause("operator plugin",
         using(), key_policy(allowing(ROOT, "kms:*"), allowing(USER, "kms:*") | {"Effect": "Deny"}),
         denying(f"{USER} kms:GenerateDataKey"), operator=USER),
-    "an operator without the key, which is for the role alone": cause("operator plugin",
-        using(), NO_DATA_KEY, key_policy(allowing(ROLE, "kms:*")), operator=USER),
+    **{f"an operator without the key{said}, which is for the role alone": cause("operator plugin",
+           using(), NO_DATA_KEY, key_policy(allowing(ROLE, "kms:*")), does, operator=USER)
+       for said, does in (("", nodes.nothing), (" by a condition", setting(missing=[VPC])))},
     **{f"an operator, and a key {name}": cause(
            f"{told} plugin", using(), key_policy(allowing(ROLE, "kms:*"), *statements),
            operator=USER)
