@@ -522,6 +522,7 @@ IDENTITY: Final = {
            IamInstanceProfile={"Arn": f"{ROOT}:instance-profile/a,b", "Id": "AIPA1"})))},
     "a profile whose id is none of AWS": cause("", setting(of_profile={"InstanceProfileId": "x"})),
     "no trust": never("role-assumable", NOT_TRUSTED),
+    "no trust by a Deny": never("role-assumable", trusts("ec2.amazonaws.com", Effect="Deny")),
     **{f"no trust, but {name}": never(
            "role-assumable", trusts("lambda.amazonaws.com", Principal=principal))
        for name, principal in (
