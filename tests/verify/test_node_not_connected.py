@@ -79,7 +79,7 @@ def amazon(name: str) -> Change:
     return image(name, "137112412989", "amazon")
 
 
-def hybrid_node(address: str, name: str = HYBRID, **more: str) -> Change:
+def hybrid_node(address: str | None, name: str = HYBRID, **more: str) -> Change:
     found = [{"InstanceId": name, "IPAddress": address, **more}]
     return both(instance(PrivateIpAddress="10.0.0.7"), setting(hybrid_nodes=found))
 
@@ -137,7 +137,7 @@ SHOWN: Final = {
     # the console
     "the clock": never(printed("booting", CLOCK, "done")),
     "the clock of Windows": never(printed(CLOCK), instance(Platform="windows")),
-    "the memory": both(LOST, printed(MEMORY, "")),
+    "the memory": both(LOST, printed(MEMORY.ljust(301, "."), "")),
     "the disk": both(ONLINE, printed("", DISK)),
     "the disk, where the image is gone": never(MINIMAL, GONE, printed(DISK)),
     "the disk, in the output of the start of one that has no latest": never(printed(DISK), refusing(
@@ -170,7 +170,8 @@ SILENT: Final = {
     "a minimal image that is gone": never(MINIMAL, GONE),
     "a minimal image of one's own": never(image("al2023-ami-minimal-2023.6")),
     "an image without the agent, which it got": both(LOST, MINIMAL),
-    "a hybrid node with another address": never(hybrid_node("10.0.0.8")),
+    **{f"a hybrid node with {its} address": never(hybrid_node(address))
+       for its, address in (("another", "10.0.0.8"), ("no", None))},
     "a hybrid node on Windows": never(hybrid_node("10.0.0.7", PlatformType="Windows")),
     "a hybrid node on Linux": never(
         hybrid_node("10.0.0.7", PlatformType="Linux"), instance(Platform="windows")),
