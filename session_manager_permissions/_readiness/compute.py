@@ -91,6 +91,7 @@ looks for that. The types of AWS DMS and of Device Farm name another kind of pro
 RUN_CODE: Final = (
     *("AWS::CodeBuild::Project", "AWS::Config::RemediationConfiguration", "AWS::Events::Rule"),
     *("AWS::Lambda::Function", "AWS::SSM::Document", "AWS::StepFunctions::StateMachine"),
+    *("AWS::Serverless::Function", "AWS::Serverless::StateMachine"),
     *("Custom::AWSCDK-EKS-HelmChart", "Custom::AWSCDK-EKS-KubernetesResource"),
 )
 """The types whose code, runbook or manifest may launch instances with a profile that it names."""

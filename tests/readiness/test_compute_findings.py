@@ -423,11 +423,6 @@ def function(value: object) -> Parts:
     return {"Function": resource("AWS::Lambda::Function", Environment={"Variables": {"P": value}})}
 
 
-def commanding(*commands: str) -> Parts:
-    steps = [{"action": "aws:runShellScript", "inputs": {"runCommand": [*commands, "true"]}}]
-    return {"Other": document({"schemaVersion": "2.2", "mainSteps": steps}, "Command")}
-
-
 def associated(command: str) -> Parts:
     """An association that runs a command."""
     given = {"Name": "AWS-RunShellScript", "Parameters": {"commands": [command]}}
@@ -462,8 +457,6 @@ SOURCE: Final = "https://s3.{Region}.amazonaws.com/amazon-ssm-{Region}/ssm-agent
 PLUG_IN: Final = {"agentName": "amazon-ssm-agent", "source": SOURCE}
 UPDATES: Final = {"schemaVersion": "1.2", "runtimeConfig": {
     "aws:updateSsmAgent": {"properties": [PLUG_IN]}}}  # fmt: skip
-STOPPING: Final = {"MaintenanceWindowRunCommandParameters": {
-    "Parameters": {"commands": ["Stop-Service AmazonSSMAgent"]}}}  # fmt: skip
 LAUNCHES: Final = '{"action": "aws:runInstances", "IamInstanceProfileName": "'
 RUNS_INSTANCES: Final = {"Fn::Join": ["", [LAUNCHES, ref("Profile"), '"}']]}
 SAYS: Final = '{"schemaVersion": "2.2", "description": "Is amazon-ssm-agent there?"}'
@@ -504,9 +497,13 @@ LATER: Final[list[tuple[str, Parts, Found]]] = [
      UNKNOWN),
     ("association that stops the agent", associated("systemctl stop amazon-ssm-agent"), UNKNOWN),
     ("association to restart the agent", associated("systemctl restart amazon-ssm-agent"), READY),
-    *((f"{kind} with the command {command}", other(f"AWS::{kind}", Given=f"commands=['{command}']"),
+    *((f"{kind} with the command {command}", other(f"AWS::{kind}", Given={"commands": [command]}),
        found) for kind, command, found in (
+        ("SSM::Document", "yum remove -y amazon-ssm-agent", UNKNOWN),
+        ("SSM::Document", "yum remove -y httpd", READY),
+        ("SSM::MaintenanceWindowTask", "Stop-Service AmazonSSMAgent", UNKNOWN),
         ("Lambda::Function", "systemctl stop amazon-ssm-agent", UNKNOWN),
+        ("Serverless::Function", "systemctl stop amazon-ssm-agent", UNKNOWN),
         ("StepFunctions::StateMachine", "systemctl restart amazon-ssm-agent", READY),
         ("ECS::TaskDefinition", "systemctl stop amazon-ssm-agent", READY))),
     ("step of Amazon EMR that stops the agent", by_emr("snap stop amazon-ssm-agent"), UNKNOWN),
@@ -521,8 +518,6 @@ LATER: Final[list[tuple[str, Parts, Found]]] = [
           ("modifyInstanceMetadataOptions", {"HttpEndpoint": "disabled"}, UNKNOWN),
           ("modifyInstanceMetadataOptions", {"HttpEndpoint": "enabled"}, READY),
           ("disassociateIamInstanceProfile", {"AssociationId": "a"}, UNKNOWN))),
-    ("document that removes the agent", commanding("yum remove -y amazon-ssm-agent"), UNKNOWN),
-    ("document about something else", commanding("yum remove -y httpd"), READY),
     ("document that updates the agent by the plug-in", {"Other": document(UPDATES)}, READY),
     ("document that says that it is about the agent", other("AWS::SSM::Document",
         Content=SAYS, Tags=[{"Key": "of", "Value": "amazon-ssm-agent"}]), READY),
@@ -530,8 +525,6 @@ LATER: Final[list[tuple[str, Parts, Found]]] = [
      launched(SsmAssociations=[{"DocumentName": "Ours", "AssociationParameters": [
          {"Key": "commands", "Value": ["systemctl stop amazon-ssm-agent"]}]}]), UNKNOWN),
     ("document that says in one line that it stops the agent", {"Other": document(STOPS)}, UNKNOWN),
-    ("maintenance window that stops the agent", other(WINDOW, TaskType="RUN_COMMAND",
-        TaskArn="AWS-RunPowerShellScript", TaskInvocationParameters=STOPPING), UNKNOWN),
     ("script that launches instances under the profile",
      scripted("aws ec2 run-instances --iam-instance-profile Name=${Profile}"), UNKNOWN),
     ("script that launches instances under the name of the profile",

@@ -18,7 +18,7 @@ from session_manager_permissions._readiness.parts import (
     may_be_one_region,
 )
 from session_manager_permissions._readiness.templates import functions
-from session_manager_permissions._readiness.templates.model import Resource, Stack, Template, Value
+from session_manager_permissions._readiness.templates.model import Resource, Stack, Value
 from session_manager_permissions._readiness.worlds import NoSuchDeployment
 
 if TYPE_CHECKING:
@@ -90,6 +90,9 @@ class PartOf:
 
 ROUTE: Final = PartOf("AWS::EC2::Route", "RouteTableId", TABLE)
 _BLOCK: Final = PartOf("AWS::EC2::VPCCidrBlock", "VpcId", VPC)
+_LIST: Final = PartKind("prefix list", ("AWS::EC2::PrefixList",))
+_FILLED: Final = PartOf("AWS::EC2::IPAMPrefixListResolverTarget", "PrefixListId", _LIST)
+"""What replaces the entries of a prefix list."""
 
 
 class _Index(NamedTuple):
@@ -171,8 +174,11 @@ class Reading:
 
     @cached_property
     def _makers(self) -> list[tuple[Stack, str]]:
-        parts = self.parts
-        found = [(one.stack, by) for one in parts.assembly.templates for by in _generates(one)]
+        parts, found = self.parts, list[tuple[Stack, str]]()
+        for template in parts.assembly.templates:
+            made = (f"what {name!r} makes" for name in template.makers)
+            added = (f"the macro {functions.quoted(macro)}" for macro in template.transforms)
+            found += ((template.stack, by) for by in (*made, *added))
         modules = parts.of_types([one for one in parts.by_type if one.endswith("::MODULE")])
         found += [(one.template.stack, f"what {one.logical_id!r} makes") for one in modules]
         for one in parts.by_type["AWS::FMS::Policy"]:
@@ -199,11 +205,11 @@ class Reading:
     def in_prefix_list(self, resource: Resource, value: object) -> list[Destination]:
         """The entries of a prefix list, if a template of the app has them; else the list itself.
 
-        If the template has none, something else adds them, such as a prefix list resolver of IPAM.
+        A prefix list resolver of IPAM replaces the entries of its targets.
         """
-        found = self.parts.assembly.resource("AWS::EC2::PrefixList", resource.template, value)
-        if found is None or "Entries" not in found.properties:
-            return [PrefixList(decider(value, "prefix list", resource.template))]
+        found = self.parts.assembly.resource(_LIST.types[0], resource.template, value)
+        if found is None or "Entries" not in found.properties or self.of(found, _FILLED):
+            return [PrefixList(decider(value, _LIST.noun, resource.template))]
         if self.parts.text(found, found.properties.get("AddressFamily")) == "IPv6":
             return ["ipv6"]
         doubt = self.parts.changed(found)
@@ -254,10 +260,3 @@ def _may_matter(resource: Resource, matters: Matters) -> bool:
         return bool(matters(resource))
     except NoSuchDeployment:
         return True
-
-
-def _generates(template: Template) -> Iterator[str]:
-    """Yield what makes resources that are not written in a template."""
-    yield from (f"what {name!r} makes" for name in template.makers)
-    for macro in template.transforms:
-        yield f"the macro {macro.replace(functions.UNKNOWN, '')!r}"

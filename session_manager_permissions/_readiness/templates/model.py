@@ -265,7 +265,8 @@ APART: Final = re.compile(
     r"AWS::(ApiGateway(V2)?|AppSync|ApplicationAutoScaling|Backup|CertificateManager|CloudFront|"
     r"CloudTrail|CloudWatch|CodeBuild|Cognito|DynamoDB|ECR|EFS|ElastiCache|"
     r"ElasticLoadBalancing(V2)?|Events|IAM|KMS|Kinesis(Analytics(V2)?|Firehose|Video)?|Lambda|Logs|"
-    r"S3|SNS|SQS|SSM::Parameter|SecretsManager|StepFunctions|WAFv2)\b"
+    r"S3|SNS|SQS|SSM::Parameter|SecretsManager|Serverless::(Function|StateMachine)|StepFunctions|"
+    r"WAFv2)\b"
 )
 """Types whose resources launch no instances and are not a part of a network."""
 
