@@ -370,6 +370,8 @@ BY_SERVICES: Final[tuple[Body, ...]] = (
     beanstalk("ConfigurationTemplate", IamInstanceProfile=ref("Profile")),
     batch(InstanceRole=NO_VALUE, ManagedInstancesProvider=MANAGED),
     resource("AWS::PCS::ComputeNodeGroup", IamInstanceProfileArn=ARN),
+    resource("AWS::Backup::RestoreTestingSelection",
+             RestoreMetadataOverrides={"iamInstanceProfileName": "P"}),
     fleet(Runs={"As": [{"Who": ARN}]}),
     fleet(As="arn:aws:iam::111122223333:instance-profile/web"),
     fleet(As={"Fn::Sub": "arn:aws:iam::1:instance-profile/${Profile}"}),

@@ -429,14 +429,6 @@ def associated(command: str) -> Parts:
     return other("AWS::SSM::Association", **given)
 
 
-def by_emr(command: str) -> Parts:
-    """A cluster of Amazon EMR with a step that runs a command."""
-    groups = (f"EmrManaged{one}SecurityGroup" for one in ("Master", "Slave"))
-    place = {"Ec2SubnetId": ref("Private"), **dict.fromkeys(groups, ref("Group"))}
-    given = {"JobFlowRole": ref("Profile"), "Instances": place, "Steps": [{"Args": [command]}]}
-    return {"Instance": resource("AWS::EMR::Cluster", **given)}
-
-
 def scripted(command: str) -> Parts:
     return launched(UserData={"Fn::Base64": {"Fn::Sub": f"#!/bin/bash\n{command}\n"}})
 
@@ -457,6 +449,8 @@ SOURCE: Final = "https://s3.{Region}.amazonaws.com/amazon-ssm-{Region}/ssm-agent
 PLUG_IN: Final = {"agentName": "amazon-ssm-agent", "source": SOURCE}
 UPDATES: Final = {"schemaVersion": "1.2", "runtimeConfig": {
     "aws:updateSsmAgent": {"properties": [PLUG_IN]}}}  # fmt: skip
+IN_EMR: Final = {"Ec2SubnetId": ref("Private")} | {
+    f"EmrManaged{one}SecurityGroup": ref("Group") for one in ("Master", "Slave")}  # fmt: skip
 LAUNCHES: Final = '{"action": "aws:runInstances", "IamInstanceProfileName": "'
 RUNS_INSTANCES: Final = {"Fn::Join": ["", [LAUNCHES, ref("Profile"), '"}']]}
 SAYS: Final = '{"schemaVersion": "2.2", "description": "Is amazon-ssm-agent there?"}'
@@ -506,8 +500,9 @@ LATER: Final[list[tuple[str, Parts, Found]]] = [
         ("Serverless::Function", "systemctl stop amazon-ssm-agent", UNKNOWN),
         ("StepFunctions::StateMachine", "systemctl restart amazon-ssm-agent", READY),
         ("ECS::TaskDefinition", "systemctl stop amazon-ssm-agent", READY))),
-    ("step of Amazon EMR that stops the agent", by_emr("snap stop amazon-ssm-agent"), UNKNOWN),
-    ("step of Amazon EMR that starts the agent", by_emr("snap start amazon-ssm-agent"), READY),
+    *((f"step of Amazon EMR to {does} the agent", {"Instance": resource("AWS::EMR::Cluster",
+        JobFlowRole=ref("Profile"), Instances=IN_EMR, Steps=[f"snap {does} amazon-ssm-agent"])},
+       found) for does, found in (("stop", UNKNOWN), ("start", READY))),
     ("association that says that it updates the agent", other("AWS::SSM::Association",
         Name="AWS-UpdateSSMAgent", AssociationName="amazon-ssm-agent-is-new"), READY),
     ("association that disables the metadata", other("AWS::SSM::Association",
@@ -569,7 +564,6 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
         ("Lambda::Function", {"Code": "associate_iam_instance_profile()"}, NEITHER),
         ("Lambda::Function", {"Code": f"start_automation_execution({ATTACHES!r})"}, UNKNOWN),
         ("FIS::ExperimentTemplate", {"Actions": [ATTACHES]}, UNKNOWN),
-        ("SSMIncidents::ResponsePlan", {"Actions": ["AWS-RestartEC2Instance"]}, NEITHER),
         ("ApplicationInsights::Application", {"AttachMissingPermission": "true"}, UNKNOWN),
         ("ApplicationInsights::Application", {"AttachMissingPermission": False}, NEITHER),
         ("Config::ConformancePack", {"TemplateS3Uri": "s3://packs/pack.yaml"}, UNKNOWN),

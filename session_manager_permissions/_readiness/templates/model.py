@@ -262,8 +262,8 @@ class Template:
 
 
 APART: Final = re.compile(
-    r"AWS::(ApiGateway(V2)?|AppSync|ApplicationAutoScaling|Backup|CertificateManager|CloudFront|"
-    r"CloudTrail|CloudWatch|CodeBuild|Cognito|DynamoDB|ECR|EFS|ElastiCache|"
+    r"AWS::(ApiGateway(V2)?|AppSync|ApplicationAutoScaling|Backup(?!::Restore)|CertificateManager|"
+    r"CloudFront|CloudTrail|CloudWatch|CodeBuild|Cognito|DynamoDB|ECR|EFS|ElastiCache|"
     r"ElasticLoadBalancing(V2)?|Events|IAM|KMS|Kinesis(Analytics(V2)?|Firehose|Video)?|Lambda|Logs|"
     r"S3|SNS|SQS|SSM::Parameter|SecretsManager|Serverless::(Function|StateMachine)|StepFunctions|"
     r"WAFv2)\b"
