@@ -716,6 +716,8 @@ KEYS: Final = {
     "the key names nobody, and a grant is to the account": used("", granting(ROOT), key_policy()),
     "the key denies the role": used("key-usable",
         key_policy(allowing(ROOT, "kms:*"), allowing(ROLE, "kms:*") | {"Effect": "Deny"})),
+    "the key denies the account of the role": used("key-usable",
+        key_policy(allowing(ROLE, "kms:*"), allowing(ROOT, "kms:*") | {"Effect": "Deny"})),
     "the key denies all but another": used("key-usable?", key_policy(allowing(ROOT, "kms:*"),
         {"Effect": "Deny", "NotPrincipal": {"AWS": USER}, "Action": "kms:*"})),
 }  # fmt: skip

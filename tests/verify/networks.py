@@ -263,11 +263,13 @@ ROUTES: Final = {
            ("one address", "", "52.94.7.1/32"), ("examples", "", "203.0.113.0/24"))},
     "one address alone": path(UNKNOWN, routes(BY_NAT | {"DestinationCidrBlock": "52.94.7.1/32"})),
     **{f"a propagated route for {name}": path(
-           told, closed(*found), routes(*others, PROPAGATED | {"DestinationCidrBlock": block}))
+           told, vpc(CidrBlockAssociationSet=RANGES), closed(*found),
+           routes(*others, PROPAGATED | {"DestinationCidrBlock": block}))
        for name, told, block, others, found in (
            ("all, beside a NAT gateway", "", "0.0.0.0/0", [BY_NAT], []),
            ("some addresses, beside a NAT gateway", UNKNOWN, "52.0.0.0/8", [BY_NAT], []),
            ("a part of the VPC, beside endpoints", "", "10.0.0.0/24", [], BOTH_ENDPOINTS),
+           ("an earlier range alone", UNKNOWN, "100.65.0.0/16", [], []),
        )},
     "the prefix list of another service": path("", BY_DYNAMODB, routes(BY_NAT, TO_DYNAMODB)),
     "the prefix list of another service alone": path(CHANNELS, BY_DYNAMODB, routes(TO_DYNAMODB)),
@@ -366,6 +368,8 @@ ROUTES: Final = {
     "egress of IPv6 alone": path(CHANNELS, groups(ONLY_IPV6)),
     "egress of IPv6 alone, in a subnet with IPv6": path(UNKNOWN, IPV6_SUBNET, groups(ONLY_IPV6)),
     "an ACL that denies": path(CHANNELS, acls(entry(1, egress=True))),
+    "an ACL that denies all protocols, for which no ports count": path(CHANNELS, acls(
+        entry(1, egress=True, Protocol="-1", PortRange={"From": 22, "To": 22}))),
     "an ACL that denies Remote Desktop alone": path(
         "", acls(entry(1, egress=False, PortRange={"From": 3389, "To": 3389}))),
     "an ACL that denies the subnet of the NAT gateway, to which no packet is addressed": path(
