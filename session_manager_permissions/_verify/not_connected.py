@@ -33,6 +33,8 @@ _RETRIES: Final = timedelta(hours=1)
 """The longest time after which an agent tries again, whatever was denied."""
 _MOST_HYBRID_NODES: Final = 100
 """How many hybrid nodes are compared by their addresses."""
+_OUTSIDE_OF_EC2: Final = ("AWS::IoT::Thing", "Microsoft.Compute/virtualMachines")
+"""The source types of hybrid nodes that are certainly no instances of EC2."""
 _LONGEST: Final = 300
 """How many characters of a line of the console output are shown."""
 _WITHOUT_AGENT: Final = (
@@ -270,6 +272,8 @@ def _hybrid(node: Node, instance: Mapping[str, Any]) -> Iterator[Clue]:
         as_hybrid = replace(node, record=one)
         is_its = (as_hybrid.platform == "Windows") == (node.platform == "Windows")
         again = _restart_on_node(as_hybrid)  # empty if the agent is in a container
+        if one.get("SourceType") in _OUTSIDE_OF_EC2:
+            continue
         if again and is_its and name.startswith("mi-") and address in own:
             why = (
                 f"the hybrid node {name} has the address {address} of the instance: the agent uses "

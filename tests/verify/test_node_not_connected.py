@@ -130,7 +130,8 @@ SHOWN: Final = {
     "a minimal image, and a late profile": never(started(hours=5), associated(minutes=9), MINIMAL),
     "a minimal image, and an old profile": never(started(days=5), associated(days=4), MINIMAL),
     # an earlier registration
-    "a hybrid node with its address": never(hybrid_node("10.0.0.7")),
+    "a hybrid node with its address": never(
+        hybrid_node("10.0.0.7", SourceType="AWS::SSM::ManagedInstance")),
     "such a node, on Windows": never(hybrid_node("10.0.0.7"), instance(Platform="windows")),
     "such a node, on Ubuntu": never(
         hybrid_node("10.0.0.7", PlatformName="Ubuntu", PlatformType="Linux")),
@@ -176,6 +177,8 @@ SILENT: Final = {
     "a hybrid node on Linux": never(
         hybrid_node("10.0.0.7", PlatformType="Linux"), instance(Platform="windows")),
     "an instance with its address": never(hybrid_node("10.0.0.7", NODE)),
+    "a hybrid node in Azure": never(
+        hybrid_node("10.0.0.7", SourceType="Microsoft.Compute/virtualMachines")),
     "a hybrid node in a container": never(hybrid_node("10.0.0.7", PlatformName="Bottlerocket")),
     "the clock, as another program says": never(
         printed(CLOCK.replace("amazon-ssm-agent[611]", "cloud-init[702]"))),
