@@ -7,13 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _limits, _needs
-from session_manager_permissions._quoting import fitting, in_shell, word
+from session_manager_permissions._quoting import fitting, in_shell
 
 from .asking import CannotAsk, NotPermitted, NotThere, answered, read_in, tried
 from .checks import BUCKET, BUCKET_NOT_READ, LOG_GROUP, NO_MESSAGE, Evidence, Outcome
 from .document import LiveDocument, key_arn
 from .keys import DESCRIBE_KEY, LiveKey, describe_key
-from .lines import aws, hidden, region_word
+from .lines import aws, in_json, region_word
 from .questions import Bucket
 from .session_key import key_fault
 
@@ -51,7 +51,7 @@ def read_bucket(node: Node, bucket: str | None) -> Bucket:
         rule = found["ServerSideEncryptionConfiguration"]["Rules"][0]
         default = rule["ApplyServerSideEncryptionByDefault"]
         region = found.get("BucketRegion", node.region)  # S3 names any other region
-        return Bucket(default["SSEAlgorithm"], region, default.get("KMSMasterKeyID"))
+        return Bucket(default["SSEAlgorithm"], region, rule, default.get("KMSMasterKeyID"))
 
     asked = {"on": f"arn:{node.partition}:s3:::{bucket}", "Bucket": bucket}
     found = node.session.tried(_BUCKET, read, **asked, ExpectedBucketOwner=node.account)
@@ -110,12 +110,11 @@ def _encrypted(node: Node, bucket: str, found: Bucket, *, enforces: bool | None)
     if enforces is False:
         return encrypted.passed(f"{text}, but nothing enforces encryption")
     text += " and refuses each session"
-    default = f"SSEAlgorithm={'aws:kms' if 'kms' in algorithm else 'AES256'}"
+    default = {"SSEAlgorithm": "aws:kms" if "kms" in algorithm else "AES256"}
     if found.named_key is not None:
-        key = fitting(found.named_key, lambda key: hidden(key) or _bucket_key_fault(key), "KEY")
-        default += f",KMSMasterKeyID={key}"
-    rules = word(f"Rules=[{{ApplyServerSideEncryptionByDefault={{{default}}}}}]")
-    more = f"--server-side-encryption-configuration {rules}"
+        default["KMSMasterKeyID"] = fitting(found.named_key, _bucket_key_fault, "KEY")
+    rules = [{**found.rule, "ApplyServerSideEncryptionByDefault": default}]
+    more = f"--server-side-encryption-configuration {in_json({'Rules': rules})}"
     named = in_shell(bucket, _limits.BUCKET.fault, "BUCKET")
     encrypt = aws(f"s3api put-bucket-encryption --bucket {named}", region, more)
     if found.is_foreign:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
 from session_manager_permissions._conditions import NOT_OF_AGENT, NOT_OF_SESSION
@@ -54,6 +54,8 @@ class Bucket(NamedTuple):
     algorithm: str = ""
     region: str | None = None
     """The region of the bucket, if it is known."""
+    rule: Mapping[str, Any] = {}
+    """The rule of its default encryption."""
     named_key: str | None = None
     """The key as its default encryption names it."""
     key: LiveKey | CannotAsk | None = None

@@ -160,8 +160,8 @@ def bucket_policy(*statements: dict[str, Any]) -> Change:
     return having("s3:get_bucket_policy", nodes.policy(*statements))
 
 
-def bucket(algorithm: str, with_key: str | None = None) -> Change:
-    return having("s3:get_bucket_encryption", nodes.encrypted(algorithm, with_key))
+def bucket(algorithm: str, with_key: str | None = None, **parts: object) -> Change:
+    return having("s3:get_bucket_encryption", nodes.encrypted(algorithm, with_key, **parts))
 
 
 def log_groups(*names: str) -> Change:
@@ -724,6 +724,8 @@ KEYS: Final = {
 
 LOGS: Final = {
     "a bucket by dsse": used("bucket-encryption", DSSE),
+    "a bucket by dsse that blocks SSE-C": used("bucket-encryption", bucket(
+        "aws:kms:dsse", BlockedEncryptionTypes={"EncryptionType": ["SSE-C"]})),
     "a bucket by dsse, not enforced": used("", NOT_ENFORCED, DSSE),
     "a bucket by dsse, enforced by a parameter": used("bucket-encryption?", BY_PARAMETER, DSSE),
     "a bucket that does not encrypt": used("bucket-encryption",

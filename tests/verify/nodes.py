@@ -365,9 +365,9 @@ def key(**parts: object) -> dict[str, Any]:
     return found | parts
 
 
-def encrypted(algorithm: str, with_key: str | None = None) -> dict[str, Any]:
+def encrypted(algorithm: str, with_key: str | None = None, **parts: object) -> dict[str, Any]:
     default = {"SSEAlgorithm": algorithm} | ({"KMSMasterKeyID": with_key} if with_key else {})
-    rule = {"ApplyServerSideEncryptionByDefault": default}
+    rule = {"ApplyServerSideEncryptionByDefault": default} | parts
     return {"ServerSideEncryptionConfiguration": {"Rules": [rule]}}
 
 

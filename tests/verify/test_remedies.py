@@ -43,7 +43,9 @@ CUSTOM: Final = "aws ec2-instance-connect ssh "
 
 
 def shorthand(text: str) -> Any:  # noqa: ANN401 # of any shape
-    """The value of an option, written as the AWS CLI takes structures: JSON without its quotes."""
+    """The value of an option, written as the AWS CLI takes structures: JSON, or JSON unquoted."""
+    if text.startswith('{"'):
+        return json.loads(text)
     words = re.compile(r"(?:\\,|[^\[\]{},=])+")  # in which a backslash makes a comma plain
     quoted = words.sub(lambda one: json.dumps(one[0].replace("\\,", ",")), text).replace("=", ":")
     is_structure = "=" in text.partition("{")[0]
