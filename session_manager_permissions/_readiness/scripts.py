@@ -89,7 +89,7 @@ _HARMLESS: Final = (
     rf"{_AGENT}Setup(?!{_REMOVES})",
     rf"{_AGENT}{_FILE}",
     rf"{_AGENT}(?:\.exe)?['\"]?\s+--?(?:register|version)\b",
-    rf"https?://\S{{0,500}}{_AGENT}",
+    rf"(?:https?:/|\bpublic\.ecr\.aws)/[^\s'\"]{{0,500}}{_AGENT}",
     # The agent that the plug-in `aws:updateSsmAgent` updates, and a document's description.
     rf"\b(?:agentName|description)['\"]?:\s*['\"]?[^'\"\n;&|]{{0,500}}{_AGENT}",
     # A package in a list of cloud-init, or of a service of cfn-init.
