@@ -191,27 +191,18 @@ def test_a_fix_names_its_template_unless_all_findings_are_there(capsys: Capture)
 # GitHub ------------------------------------------------------------------------------------------
 
 
-def test_annotations_have_file_line_and_title(capsys: Capture, snapshot: SnapshotAssertion) -> None:
-    file = write("a, 100%.yaml", yaml.safe_dump(NOT_READY, sort_keys=False))
-
-    for strict in ([], ["--strict"]):
-        assert main(["check", "--output", "github", *strict, file]) == 1
-    assert capsys.readouterr().out == snapshot(extension_class=Text)
-
-
-def test_what_cannot_be_known_is_a_notice(capsys: Capture) -> None:
-    main(["check", "--strict", "--output", "github", write("a.json", UNKNOWN)])
-
-    assert capsys.readouterr().out.startswith("::notice file=a.json,line=1,title=cannot-be-known")
-
-
-def test_workspace_paths(capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_annotations_have_file_line_and_title(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, snapshot: SnapshotAssertion
+) -> None:
+    """What can't be known is a notice. A path is that in the workspace."""
     monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
-    write("infra/a.json", NOT_READY)
+    file = write("infra/a, 100%.yaml", yaml.safe_dump(NOT_READY, sort_keys=False))
     monkeypatch.chdir(tmp_path / "infra")
 
-    main(["check", "--output", "github", "a.json"])
-    assert "file=infra/a.json," in capsys.readouterr().out
+    for strict in ([], ["--strict"]):
+        given = [Path(file).name, write("b.json", UNKNOWN)]
+        assert main(["check", "--output", "github", *strict, *given]) == 1
+    assert capsys.readouterr().out == snapshot(extension_class=Text)
 
 
 # Files -------------------------------------------------------------------------------------------
@@ -276,19 +267,15 @@ def test_the_extra_is_for_yaml_alone(capsys: Capture, monkeypatch: pytest.Monkey
     assert said == f"a.yaml: YAML needs PyYAML: {install}"
 
 
-def test_lines_end_where_the_template_does(capsys: Capture) -> None:
+def test_lines_end_where_the_template_does_and_a_loop_has_no_type(capsys: Capture) -> None:
     server = machine(ImageId="ami-1")
-    (found,) = answer(capsys, write("a.json", {"Resources": {"Server": server}}))["findings"]
+    loop = ["Zone", ["A"], {"Server${Zone}": server}]
+    made = {"Server": server, "Fn::ForEach::Servers": loop}
+    alone, of_loop = answer(capsys, write("a.json", {"Resources": made}))["findings"]
 
-    assert found["resources"][0]["property"] == "Properties.IamInstanceProfile"
-    assert found["resources"][0]["line"] == 1
-
-
-def test_a_loop_has_no_type(capsys: Capture) -> None:
-    made = {"Fn::ForEach::Servers": ["Zone", ["A"], {"Server${Zone}": machine(ImageId="ami-1")}]}
-    (found,) = answer(capsys, write("a.json", {"Resources": made}))["findings"]
-
-    assert found["resources"][0]["type"] is None
+    (resource,) = alone["resources"]
+    assert (resource["property"], resource["line"]) == ("Properties.IamInstanceProfile", 1)
+    assert of_loop["resources"][0]["type"] is None
 
 
 # Several -----------------------------------------------------------------------------------------
