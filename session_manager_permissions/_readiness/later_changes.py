@@ -162,8 +162,7 @@ class LaterChanges:
 
     @cached_property
     def _stopping_agent(self) -> list[Resource]:
-        types = (*_MAY_RUN_RUNBOOK, *RUN_CODE)
-        several = (*self._parts.of_types(types), *self._parts.custom)
+        several = *self._parts.of_types((*_MAY_RUN_RUNBOOK, *RUN_CODE)), *self._parts.custom
         return [one for one in several if of_written(one.acting).agent]
 
     def _by_role(self, resource: Resource) -> str:
