@@ -200,9 +200,6 @@ def test_what_shows_why(snapshot: SnapshotAssertion) -> None:
         assert of_verdict(found, "fail") <= {"connected", "registered"}
         assert (found.cause.name == "agent") == (name in SHOWN), name
         assert len(agent.why) == 1, name
-        for symptom in ("connected", "registered"):
-            fix = one(found, symptom).fix
-            assert "may be newer than the agent's last try" not in "\n".join(fix)
         if name in SHOWN:
             assert agent.verdict == "unknown"
             assert agent.fix == one(found, "connected").fix

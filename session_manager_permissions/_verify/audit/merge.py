@@ -69,8 +69,7 @@ def _with_list_as_fixes(nodes: Iterable[NodeResult]) -> list[NodeResult]:
 
 
 def _with_list_as_fix(node: NodeResult) -> NodeResult:
-    lines = [_BY_LIST if is_deployment(line) else line for line in node["fix"]]
-    return {**node, "fix": [*dict.fromkeys(lines)]}
+    return {**node, "fix": [_BY_LIST if is_deployment(line) else line for line in node["fix"]]}
 
 
 def summary(nodes: Sequence[NodeResult]) -> Summary:
