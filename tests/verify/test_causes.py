@@ -60,8 +60,10 @@ def asks_little(world: World) -> None:
 
 def audit_agrees(said: Cause, of_verify: Run) -> None:
     """Assert that the verdict of an audit follows from the checks of `verify`."""
-    found = run(said.world(), "audit", "--output", "json").json["instances"]
+    audited = run(said.world(), "audit", "--output", "json").json
+    found, roles = audited["instances"], audited["roles"]
 
+    assert not any(one["profiles"] for one in roles if one["role"] == nodes.ACCOUNT_ROLE)
     instance = of_verify.json["instance"]
     if instance["state"] == "terminated":
         assert found == []
