@@ -491,15 +491,11 @@ LATER: Final[list[tuple[str, Parts, Found]]] = [
      UNKNOWN),
     ("association that stops the agent", associated("systemctl stop amazon-ssm-agent"), UNKNOWN),
     ("association to restart the agent", associated("systemctl restart amazon-ssm-agent"), READY),
-    *((f"{kind} with the command {command}", other(f"AWS::{kind}", Given={"commands": [command]}),
-       found) for kind, command, found in (
-        ("SSM::Document", "yum remove -y amazon-ssm-agent", UNKNOWN),
-        ("SSM::Document", "yum remove -y httpd", READY),
-        ("SSM::MaintenanceWindowTask", "Stop-Service AmazonSSMAgent", UNKNOWN),
-        ("Lambda::Function", "systemctl stop amazon-ssm-agent", UNKNOWN),
-        ("Serverless::Function", "systemctl stop amazon-ssm-agent", UNKNOWN),
-        ("StepFunctions::StateMachine", "systemctl restart amazon-ssm-agent", READY),
-        ("ECS::TaskDefinition", "systemctl stop amazon-ssm-agent", READY))),
+    ("document about something else", other("AWS::SSM::Document", Content="yum remove vim"), READY),
+    *((f"{kind} that stops the agent", other(f"AWS::{kind}", Content=STOPS), found)
+      for found, kinds in ((READY, ["ECS::TaskDefinition"]), (UNKNOWN, [
+        "Lambda::Function", "SSM::Document", "SSM::MaintenanceWindowTask", "Serverless::Function",
+        "StepFunctions::StateMachine"])) for kind in kinds),
     *((f"step of Amazon EMR to {does} the agent", {"Instance": resource("AWS::EMR::Cluster",
         JobFlowRole=ref("Profile"), Instances=IN_EMR, Steps=[f"snap {does} amazon-ssm-agent"])},
        found) for does, found in (("stop", UNKNOWN), ("start", READY))),
@@ -519,7 +515,6 @@ LATER: Final[list[tuple[str, Parts, Found]]] = [
     ("association of the instance itself that stops the agent",
      launched(SsmAssociations=[{"DocumentName": "Ours", "AssociationParameters": [
          {"Key": "commands", "Value": ["systemctl stop amazon-ssm-agent"]}]}]), UNKNOWN),
-    ("document that says in one line that it stops the agent", {"Other": document(STOPS)}, UNKNOWN),
     ("script that launches instances under the profile",
      scripted("aws ec2 run-instances --iam-instance-profile Name=${Profile}"), UNKNOWN),
     ("script that launches instances under the name of the profile",

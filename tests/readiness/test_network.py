@@ -303,10 +303,9 @@ ROUTES: Final[list[Row]] = [
      {**acl(), "Uses.NetworkAclId": att("Custom", "Acl"), "Custom": custom()}, UNKNOWN),
     ("network ACL of a subnet by parameter", acl(GIVEN), UNKNOWN),
     ("network ACL of another subnet", {"Third": subnet("10.0.4.0/24"), **acl(ref("Third"))}, OPEN),
-    ("prefix list that a custom resource changes",
-     {**listing({"Cidr": ANYWHERE}), "Custom": custom(List=ref("List"))}, UNKNOWN),
-    ("prefix list that a resolver of IPAM fills", {**listing({"Cidr": ANYWHERE}), "Fills": part(
-        "IPAMPrefixListResolverTarget", PrefixListId=ref("List"))}, UNKNOWN),
+    *((f"prefix list that {what} changes", {**listing({"Cidr": ANYWHERE}), "By": by}, UNKNOWN)
+      for what, by in (("a custom resource", custom(List=ref("List"))), ("IPAM", part(
+          "IPAMPrefixListResolverTarget", PrefixListId=ref("List"))))),
     ("prefix list with an entry by parameter", listing(GIVEN), UNKNOWN),
     ("prefix list with a range by parameter", listing({"Cidr": GIVEN}), UNKNOWN),
     ("prefix list in two halves", listing({"Cidr": "0.0.0.0/1"}, {"Cidr": "128.0.0.0/1"}), OPEN),
