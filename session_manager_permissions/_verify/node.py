@@ -122,6 +122,13 @@ class Node:
         return self.connection == "connected"
 
     @property
+    def may_be_connected(self) -> bool:
+        """Tell whether the agent may hold a connection, as far as AWS answers."""
+        if isinstance(self.connection, CannotAsk):
+            return self.online or isinstance(self.record, CannotAsk)
+        return self.connected
+
+    @property
     def state(self) -> str | None:
         """The instance's state in EC2."""
         return None if self.instance is None else str(self.instance["State"]["Name"])
@@ -140,7 +147,7 @@ class Node:
     @property
     def is_closed(self) -> bool:
         """Tell whether the service that manages the instance allows no sessions on it."""
-        return self.connection == "notconnected" and self.manager in _WITHOUT_SESSIONS
+        return self.manager in _WITHOUT_SESSIONS and not self.may_be_connected
 
     def to_change(self, *commands: str) -> tuple[str, ...]:
         """Return commands that change the instance, or say which service has to change it.

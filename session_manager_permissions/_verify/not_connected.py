@@ -423,9 +423,9 @@ def remedies(node: Node, causes: Sequence[str], unknown: Sequence[str]) -> tuple
     """
     within = "30 minutes" if causes and _WAITS_HALF_AN_HOUR.issuperset(causes) else "an hour"
     again = f"restart the agent, or wait until it tries again by itself, within {within}"
-    # The start of a node starts the agent, and nobody can restart one that a service manages.
-    is_one = node.runs and not node.is_closed
-    lines = (again, *_restart(node)) if is_one else ()
+    # The start of a node starts its agent, and no restart opens sessions on a closed node.
+    restarts = node.runs and not node.is_closed
+    lines = (again, *_restart(node)) if restarts else ()
     if causes:
         return (f"first fix the checks that fail: {', '.join(causes)}", *lines)
     if unknown:

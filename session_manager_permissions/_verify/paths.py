@@ -116,7 +116,7 @@ def _judged(
             paths[service] = verdicts.unknown(*matters, *path.decides, by_policy=by_policy)
     opened = {one for one, path in paths.items() if path.state is verdicts.State.OPEN}
     doubted = [why for one, why in _proven_by(node).items() if one not in opened]
-    if isinstance(node.connection, CannotAsk) and isinstance(node.record, CannotAsk):
+    if isinstance(node.connection, CannotAsk) and node.may_be_connected:
         doubted.append("the agent may be connected")
     caller = place._replace(calls=(*to_log, *possible))
     paths = {
