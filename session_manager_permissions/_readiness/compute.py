@@ -396,7 +396,8 @@ class Launchers:
         configured = functions.listed(data.get("Ec2Configuration")) or [{}]
         for one in map(functions.mapping, configured):
             given = one.get("ImageIdOverride", own)
-            if own is not None and self._parts.worlds.is_true(("image", resource), decides):
+            is_open = own not in (None, given)
+            if is_open and self._parts.worlds.is_true(("image", resource), decides):
                 given = own
             yield base.image if given is None else Written(resource, given)
 

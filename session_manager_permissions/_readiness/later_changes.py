@@ -48,21 +48,22 @@ _MAY_RUN_RUNBOOK: Final = {
 }
 """The types that run a runbook or may call the API, each with the property that says what runs."""
 
-_RUNBOOK: Final = re.compile(
+_REPLACES: Final = re.compile(
     rb"attachiamtoinstance|setupmanaged(?:roleonec2)?instance|"
-    rb"(?:ispolicyattachallowed|attachmissingpermission)\W+(?!false)\w"
+    rb"(?:ispolicyattachallowed|attachmissingpermission)\W+(?!false)\w|"
+    rb"replace[-_]?iam[-_]?instance[-_]?profile|set-ec2iaminstanceprofile"
 )
-"""Matches, in lower case, the names of AWS's runbooks that give an instance a profile.
+"""Matches, in lower case, the names of AWS's runbooks that give an instance a profile, and those of
+the call that replaces its profile in code, in the AWS CLI and in PowerShell.
 
 With `IsPolicyAttachAllowed`, Quick Setup attaches policies to the roles of instances. CloudWatch
 Application Insights does so with `AttachMissingPermission`.
 """
 _ATTACHES: Final = re.compile(
-    _RUNBOOK.pattern
+    _REPLACES.pattern
     + rb"|r(?<!unr)egister-ec2iaminstance|a(?<!disa)ssociate[-_]?iam[-_]?instance[-_]?profile"
 )
-"""Matches these, and the names of the API call in code, in the AWS CLI and in PowerShell. The call
-gives a profile only to an instance that has none.
+"""Matches these, and the names of the call that gives a profile to an instance that has none.
 
 The lookbehinds come after the first letters, as a pattern that begins with one takes much longer.
 """
@@ -144,8 +145,8 @@ class LaterChanges:
 
     @cached_property
     def _running_runbooks(self) -> list[Resource]:
-        """The resources that may run a runbook, and code that names one."""
-        return [*self._parts.of_types(_MAY_RUN_RUNBOOK), *self._parts.naming(_RUNBOOK)]
+        """The resources that may run a runbook, and code that names one or replaces a profile."""
+        return [*self._parts.of_types(_MAY_RUN_RUNBOOK), *self._parts.naming(_REPLACES)]
 
     def _attaches(self, found: Resource) -> bool:
         written = found.properties.get(_MAY_RUN_RUNBOOK.get(found.type, ""))

@@ -38,7 +38,7 @@ _KEEPS_ADDRESS: Final = re.compile(
     "(ElasticLoadBalancingV2|GlobalAccelerator|MediaLive|Redshift|Transfer)::)"
 )
 """The types that keep an Elastic IP address. A resource of another type may pass it on."""
-_ASSOCIATES: Final = re.compile(rb"a(?<!disa)ssociate[-_]?address|register-ec2address")
+_ASSOCIATES: Final = re.compile(rb"a(?<!disa)ssociate[-_]?address|r(?<!unr)egister-ec2address")
 """Matches the call that gives an Elastic IP address, in a script, in code or in a policy."""
 _BY_CODE: Final = Unknown("whether code that calls AssociateAddress gives it an Elastic IP address")
 _GROUPS: Final = ("SecurityGroupIds", "SecurityGroups", "GroupSet", "Groups")

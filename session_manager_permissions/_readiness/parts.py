@@ -51,8 +51,9 @@ _CALLS: Final = ("Create", "Update", "Delete")
 """The calls of an `AwsCustomResource` of CDK, and the form of one that only reads."""
 
 _CALLS_NOTHING: Final = re.compile(
-    r"(?!AWS::)|AWS::(CloudFormation|CloudTrail|CloudWatch|Config::ConfigRule|EC2::VPC|IAM|Logs|"
-    r"Organizations|SNS|SSM::Parameter|SSO|SecurityHub|Serverless::Application|ServiceCatalog)"
+    r"(?!AWS::)|AWS::(CloudFormation|CloudTrail|CloudWatch|Config::ConfigRule|DynamoDB|EC2::"
+    r"(SecurityGroup|VPC)|IAM|KMS|Logs|Organizations|S3::|SNS|SSM::Parameter|SSO|SecurityHub|"
+    r"Serverless::Application|ServiceCatalog)"
 )
 """Matches types that call no API: policies and alarms only name the calls of other principals.
 

@@ -199,6 +199,7 @@ ROUTES: Final[list[Row]] = [
         ("Public", "Lambda::Function", "client.associate_address()", UNKNOWN),
         ("Public", "IAM::Group", "ec2:AssociateAddress", UNKNOWN),
         ("Public", "SSM::Document", "Register-EC2Address", UNKNOWN),
+        ("Public", "SSM::Document", "Unregister-EC2Address", NO_WAY),
         ("Public", "SSM::Document", "aws ec2 disassociate-address", NO_WAY),
         ("Private", "SSM::Document", "aws ec2 associate-address", NO_WAY))),
     *((f"a private range to others, and {what} let out to",

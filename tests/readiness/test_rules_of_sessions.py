@@ -1037,6 +1037,7 @@ CLUSTERS: Final[list[tuple[object, list[Statement], str]]] = [
     (TO_LOGS | {"Logging": ref("Free")}, [], ""),
     (TO_S3, [], LOST_EXEC),
     (TO_S3, [WRITE], ""),
+    (OVERRIDE | {"LogConfiguration": {"S3BucketName": "logs"}}, [], ""),
     (ENFORCED, [WRITE], DENIED_EXEC),
     (BY_KEY | TO_LOGS, [], DENIED_EXEC),
     (BY_KEY | TO_LOGS, [decrypt()], LOST_EXEC),
@@ -1060,9 +1061,13 @@ def test_what_a_cluster_asks_of_a_task_role(
         "Logs": resource("AWS::Logs::LogGroup"),
     }  # fmt: skip
     report = check({"Resources": resources})
-    found = [one.description for one in report.findings if one.rule == "exec-denied"]
+    its = [one for one in report.findings if one.rule == "exec-denied"]
+    found = [one.description for one in its]
 
     assert len(found) == bool(says or not channels)
+    if not channels:
+        reads_encryption = "check_log_encryption=False" not in its[0].fix
+        assert reads_encryption is ("S3BucketName" in str(executes))
     assert all(one.startswith(says if channels else DENIED_EXEC) for one in found)
     assert all(("as the cluster 'Cluster' asks for" in one) is bool(says) for one in found)
 

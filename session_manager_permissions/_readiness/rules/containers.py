@@ -91,12 +91,13 @@ def _has_volume(parts: Parts, task: Resource, container: dict[str, Any]) -> bool
 def _role_faults(rules: SessionRules, service: Resource, task: Resource) -> Iterator[_Said]:
     parts, decisions = rules.parts, rules.decisions
     written, asked = task.properties.get("TaskRoleArn"), _exec_configuration(parts, service)
+    also = () if asked and mapping(asked.inputs).get("s3BucketName") else (_NO_BUCKET,)
     if written is None:
         required = listed(task.properties.get("RequiresCompatibilities"))
         launch = parts.text(service, service.properties.get("LaunchType", ""))
         if launch == "FARGATE" or [parts.text(task, one) for one in required] == ["FARGATE"]:
-            options = rules.options(asked) if asked else ()
-            yield f"{_DENIED}: the task has no role", (GiveTaskRole(task, _of_exec(options)),)
+            options = (*also, *(rules.options(asked) if asked else ()))
+            yield f"{_DENIED}: the task has no role", (GiveTaskRole(task, options),)
         return
     role = decisions.roles.role_of(task.template, written)
     if role is None or parts.changed(role.resource):
@@ -114,11 +115,12 @@ def _role_faults(rules: SessionRules, service: Resource, task: Resource) -> Iter
     if by_deny := [name for name, one in missing.items() if one.decision.answer is deny]:
         fixes.insert(0, leave_out(by_deny, role.resource))
     elif missing:
+        fix = grant(role, missing, *also)
         match fixes:
             case [Allow() as more]:
-                fixes = [grant(role, missing, *_of_exec(more.options)).with_more(more)]
+                fixes = [fix.with_more(more)]
             case _:
-                fixes.insert(0, grant(role, missing, *_of_exec()))
+                fixes.insert(0, fix)
     if asked and calls:
         actions = ", ".join(dict.fromkeys(call.action for call in calls))
         lacking.append(f"{actions}, as the cluster {asked.resource.logical_id!r} asks for")
@@ -126,11 +128,6 @@ def _role_faults(rules: SessionRules, service: Resource, task: Resource) -> Iter
         what = _DENIED if missing or any(call.ends for call in calls) else _LOST
         may_not = f"is not allowed to call {', and '.join(lacking)}"
         yield f"{what}: the task role {role.name!r} {may_not}", tuple(dict.fromkeys(fixes))
-
-
-def _of_exec(options: Options = ()) -> Options:
-    """Return the options of a task role's permissions, with what else its commands need."""
-    return options if "log_bucket" in dict(options) else (_NO_BUCKET, *options)
 
 
 def _exec_configuration(parts: Parts, service: Resource) -> Document | None:
