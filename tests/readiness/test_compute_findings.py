@@ -337,8 +337,7 @@ GIVES_NONE: Final[list[tuple[str, Parts]]] = [
     *((f"{kind} that has {call}", other(f"AWS::{kind}", Script=call)) for kind, call in (
         ("Lambda::Function", "client.disassociate_iam_instance_profile()"),
         ("SSM::Document", "Unregister-EC2IamInstanceProfile"),
-        ("Logs::MetricFilter", "AssociateIamInstanceProfile"), ("S3::Bucket", "dhmc-reports"),
-        ("EC2::SecurityGroup", "default-host-management"))),
+        ("Logs::MetricFilter", "AssociateIamInstanceProfile"), ("S3::Bucket", "dhmc-reports"))),
     ("role that may write logs", {"Other": associating(
         ManagedPolicyArns=[f"{AWS}CloudWatchAgentServerPolicy"])}),
     ("role that may not give one", {"Other": associating(may("Allow", "ec2:DescribeInstances"))}),
@@ -559,6 +558,8 @@ IDENTITIES: Final[list[tuple[str, Parts, Found]]] = [
       for kind, given, found in (
         ("Lambda::Function", {"Code": "associate_iam_instance_profile()"}, NEITHER),
         ("Lambda::Function", {"Code": f"start_automation_execution({ATTACHES!r})"}, UNKNOWN),
+        ("ECS::TaskDefinition", {"Runs": "Set-EC2IamInstanceProfileAssociation"}, UNKNOWN),
+        ("ECS::TaskDefinition", {"Runs": "replace_iam_instance_profile_association"}, UNKNOWN),
         ("FIS::ExperimentTemplate", {"Actions": [ATTACHES]}, UNKNOWN),
         ("ApplicationInsights::Application", {"AttachMissingPermission": "true"}, UNKNOWN),
         ("ApplicationInsights::Application", {"AttachMissingPermission": False}, NEITHER),
@@ -700,14 +701,6 @@ def test_identity(check: Check, changes: Parts, expected: Found) -> None:
 
     assert report.rules == expected
     assert report.violations.count("cannot-be-known") <= 1
-
-
-@pytest.mark.parametrize("call", [
-    "aws ec2 replace-iam-instance-profile-association", "Set-EC2IamInstanceProfileAssociation",
-])  # fmt: skip
-@pytest.mark.parametrize("role", [{}, BARE])
-def test_another_profile_may_help_or_harm(check: Check, role: Parts, call: str) -> None:
-    assert check(with_role(**role, **other("AWS::Lambda::Function", Code=call))).rules == UNKNOWN
 
 
 @pytest.mark.parametrize(

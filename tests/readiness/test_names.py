@@ -265,22 +265,16 @@ ZONES: Final[list[Row]] = [
     ("of VPCs, one by id", in_vpcs([{"VPCId": "vpc-1"}]), UNKNOWN),
     ("of VPCs, by parameter in the region", in_vpcs([IN_REGION]), UNKNOWN),
     ("of VPCs, in another region", in_vpcs([IN_REGION | {"VPCRegion": "us-east-1"}]), UNREACHABLE),
-    ("of no VPC, as it is public", in_vpcs(None), UNREACHABLE),
     ("of another VPC", {**OTHER, **in_vpcs([{"VPCId": ref("Other")}])}, UNREACHABLE),
     ("of a part, beside private DNS", {"Zone": zone("eu-west-1.amazonaws.com")}, UNKNOWN),
 ]  # fmt: skip
 
 
-def resolving_to(kind: str) -> Parts:
-    return of_ssm(IpAddressType="dualstack", DnsOptions={"DnsRecordIpType": kind})
-
-
 ADDRESSES: Final[list[Row]] = [
     ("IPv4 or dual-stack", of_ssm(IpAddressType=either("ipv4", "dualstack")), OPEN),
-    ("records of IPv4", resolving_to("ipv4"), OPEN),
-    ("records of IPv6", resolving_to("ipv6"), UNKNOWN),
-    ("records by the service", of_ssm(DnsOptions={"DnsRecordIpType": "service-defined"}), UNKNOWN),
-    ("records by parameter", of_ssm(DnsOptions={"DnsRecordIpType": GIVEN}), UNKNOWN),
+    *((f"dual-stack, with records by {kind}",
+       of_ssm(IpAddressType="dualstack", DnsOptions={"DnsRecordIpType": kind}), UNKNOWN)
+      for kind in ("ipv6", "service-defined", GIVEN)),
     ("IPv6 and shut", {**of_ssm(IpAddressType="ipv6"), "Admits": group()}, UNREACHABLE),
     ("another region", of_ssm(ServiceRegion="us-east-1"), MISSING),
     ("its own region or another", of_ssm(ServiceRegion=either("eu-west-1", "us-east-1")), UNKNOWN),

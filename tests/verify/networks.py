@@ -547,9 +547,8 @@ DENIED: Final = {
            (f"connected? registered? agent? {UNKNOWN}", causes.RECORDS, causes.CONNECTIONS),
            (f"connected registered? agent? {CHANNELS}", causes.RECORDS),
            (f"connected? registered? {CHANNELS}", causes.CONNECTIONS))},
-    "one endpoint, without GetConnectionStatus": cause(
-        "connected? path-ssmmessages?", causes.ONLINE, closed(endpoint("ssm")),
-        refusing(causes.CONNECTIONS)),
+    "one endpoint, without GetConnectionStatus": cause("connected? path-ssmmessages?",
+        causes.ONLINE, closed(endpoint("ssm")), refusing(causes.CONNECTIONS)),
     "no public address, without DescribeVpcs": path(
         UNKNOWN, TO_INTERNET, refusing("ec2:DescribeVpcs")),
     "stopped in a subnet that is not described": path(f"instance-running {UNKNOWN}",
