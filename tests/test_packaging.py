@@ -283,8 +283,7 @@ def test_what_makes_a_release_is_locked_with_hashes_and_nothing_else_is_installe
 
 
 def test_what_the_release_page_holds_is_attested() -> None:
-    release = workflow_of("release")
-    attach = release["jobs"]["attach"]
+    attach = workflow_of("release")["jobs"]["attach"]
     (attest,) = (step for step in attach["steps"] if "attest" in step.get("uses", ""))
     (create,) = (step["run"] for step in attach["steps"] if "gh release create" in str(step))
 

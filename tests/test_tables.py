@@ -186,11 +186,10 @@ def test_the_capabilities_are_asked_about_as_the_page_says() -> None:
 
 
 def test_the_credentials_for_a_role_are_those_of_the_help() -> None:
-    help_text = str(tables.commands()["verify"].epilog)
     rows = table("permission", (ROOT / "docs/verify.md").read_text("utf-8"))
     listed = {row[0].strip("`") for row in rows}
 
-    assert listed == {*re.findall(r"\b[a-z]+:[A-Z]\w+", help_text)}
+    assert listed == {*re.findall(r"\b[a-z]+:[A-Z]\w+", str(tables.commands()["verify"].epilog))}
     assert listed <= {*PERMISSIONS}
 
 

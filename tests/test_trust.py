@@ -119,9 +119,7 @@ def test_what_is_no_document_is_unknown(document: object) -> None:
 
 
 def test_the_service_of_a_hybrid_node() -> None:
-    document = {"Statement": [statement(SYSTEMS_MANAGER)]}
-
-    assert trust(document, SYSTEMS_MANAGER) == Trust(
+    assert trust({"Statement": [statement(SYSTEMS_MANAGER)]}, SYSTEMS_MANAGER) == Trust(
         "allowed", "the trust policy lets ssm.amazonaws.com assume the role"
     )
     assert trust({"Statement": [statement()]}, SYSTEMS_MANAGER).answer == "denied"

@@ -76,9 +76,8 @@ def test_default_host_management_is_off_or_names_a_role() -> None:
 
 def test_the_permissions_are_enough() -> None:
     """As a federated user, who has only the permissions that the caller and this policy share."""
-    sts = boto3.client("sts")
     try:
-        federated = sts.get_federation_token(
+        federated = boto3.client("sts").get_federation_token(
             Name="verify", Policy=json.dumps(policy_for_credentials())
         )
     except ClientError as error:

@@ -127,8 +127,7 @@ def test_an_alias_is_granted_where_its_key_is(stack: cdk.Stack) -> None:
     theirs = existing_key(stack, account=OTHER_ACCOUNT, region=OTHER_REGION)
     imported = kms.Alias.from_alias_attributes
     permit(stack, imported(stack, "Alias", alias_name=ALIAS, alias_target_key=theirs))
-    there = in_partition(f":kms:{OTHER_REGION}:{OTHER_ACCOUNT}:key/*")
-    assert decrypt(stack) == [on_alias(there)]
+    assert decrypt(stack) == [on_alias(in_partition(f":kms:{OTHER_REGION}:{OTHER_ACCOUNT}:key/*"))]
 
 
 @pytest.mark.parametrize("minimize", [False, True])

@@ -111,9 +111,7 @@ ALLOWED: Final[dict[str, set[str]]] = {
 def test_role_may_make_the_agent_s_calls_and_no_others(stack_here: cdk.Stack, role: str) -> None:
     options = ROLES[role](stack_here)
     SessionManagerPermissions(stack_here, "It", role=existing_role(stack_here), **options)
-    statements = deployed(policy(stack_here)["PolicyDocument"]["Statement"], **NAMES)
-
-    may = evaluated(statements)
+    may = evaluated(deployed(policy(stack_here)["PolicyDocument"]["Statement"], **NAMES))
 
     allowed = {name for name, request in CALLS.items() if may(*request)}
     assert allowed == ALLOWED[role] | {*CHANNELS.actions}

@@ -283,14 +283,13 @@ def included(stack: cdk.Stack, folder: Path, key_id: object) -> CfnInclude:
     default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key_id}
     encryption = {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": default}]}
     maybe = {"Fn::If": ["Wanted", encryption, {"Ref": "AWS::NoValue"}]}
-    key_policy: dict[str, object] = {"Version": "2012-10-17", "Statement": []}
     return include(
         stack,
         folder,
         Parameters={"Given": {"Type": "String"}},
         Conditions={"Wanted": {"Fn::Equals": [{"Ref": "Given"}, "yes"]}},
         Resources={
-            "Key": resource("AWS::KMS::Key", KeyPolicy=key_policy),
+            "Key": resource("AWS::KMS::Key", KeyPolicy={"Version": "2012-10-17", "Statement": []}),
             "Alias": resource("AWS::KMS::Alias", AliasName=ALIAS, TargetKeyId={"Ref": "Key"}),
             "Bucket": resource("AWS::S3::Bucket", BucketEncryption=encryption),
             "Conditional": resource("AWS::S3::Bucket", BucketEncryption=maybe),

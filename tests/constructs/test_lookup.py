@@ -21,8 +21,7 @@ PROFILE_ARN = f"arn:aws:iam::{ACCOUNT}:instance-profile/path/Existing"
 
 
 def permit_profile(stack: cdk.Stack) -> None:
-    profile = lookup_instance_profile(stack, "Profile", instance_profile_name="Existing")
-    permit(stack, profile)
+    permit(stack, lookup_instance_profile(stack, "Profile", instance_profile_name="Existing"))
 
 
 def test_the_cli_is_asked_for_the_profile_of_that_name(stack_here: cdk.Stack) -> None:

@@ -173,21 +173,18 @@ NO_PLACES: Final = (
     f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/Sessions",
 ])  # fmt: skip
 def test_what_is_no_instances_arn_is_refused(stack: cdk.Stack, wrong: str) -> None:
-    known_later = parameter(stack, "Arn")
     with pytest.raises(ValueError, match=f"^instance_arns has {re.escape(repr(wrong))}"):
-        grant(stack, group(stack), instance_arns=[INSTANCE, known_later, wrong])
+        grant(stack, group(stack), instance_arns=[INSTANCE, parameter(stack, "Arn"), wrong])
     assert resources(stack, "AWS::IAM::Policy") == {}
 
 
 def test_arns_that_only_the_deployment_knows_are_let_through(stack_here: cdk.Stack) -> None:
-    whole = parameter(stack_here, "Arn")
     several = cdk.CfnParameter(stack_here, "Arns", type="List<String>").value_as_list
     elsewhere = f"arn:{cdk.Aws.PARTITION}:ec2:{cdk.Aws.REGION}:{cdk.Aws.ACCOUNT_ID}:instance/i-1"
     operators = group(stack_here)
 
-    grant(stack_here, operators, instance_arns=[whole, elsewhere])
-    others = preferences(stack_here, "Others")
-    others.grant_start_session(operators, instance_arns=several)
+    grant(stack_here, operators, instance_arns=[parameter(stack_here, "Arn"), elsewhere])
+    preferences(stack_here, "Others").grant_start_session(operators, instance_arns=several)
 
     found = statements(stack_here)
     by_arn, by_list = (one["Resource"] for one in found if "Instances" in one.get("Sid", ""))
@@ -377,15 +374,13 @@ def test_a_path_that_cdk_takes_for_the_name_is_refused(stack_here: cdk.Stack, ki
 
 
 def test_a_role_that_aws_alone_can_change_is_refused(stack_here: cdk.Stack) -> None:
-    linked = role_by_arn(stack_here, role_arn("aws-service-role/a.amazonaws.com/A"))
     with pytest.raises(ValueError, match=r"^role .* is a service-linked role"):
-        grant(stack_here, linked)
+        grant(stack_here, role_by_arn(stack_here, role_arn("aws-service-role/a.amazonaws.com/A")))
 
 
 def test_what_cdk_can_not_grant_to_is_a_type_error(stack: cdk.Stack) -> None:
     theirs: Any = iam.ManagedPolicy.from_managed_policy_name(stack, "Managed", "theirs")
-    l1: Any = l1_role(stack)
-    for number, grantee in enumerate((theirs, l1)):
+    for number, grantee in enumerate((theirs, l1_role(stack))):
         found = preferences(stack, f"Preferences{number}")
         with pytest.raises(TypeError, match=r"^grantee must be "):
             found.grant_start_session(grantee, all_instances=True)

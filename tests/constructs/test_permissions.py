@@ -59,9 +59,8 @@ def test_each_call_makes_its_own(stack: cdk.Stack) -> None:
     "name", ["", "n" * 129, "Sessions\n", "path/Sessions", "Séances", "${Stack}-Sessions", "a b"]
 )
 def test_a_policy_name_that_iam_does_not_take_is_refused(stack: cdk.Stack, name: str) -> None:
-    role = existing_role(stack)
     with pytest.raises(ValueError, match=r"^policy_name "):
-        SessionManagerPermissions(stack, "Permissions", role=role, policy_name=name)
+        SessionManagerPermissions(stack, "Permissions", role=existing_role(stack), policy_name=name)
     assert stack.node.try_find_child("Permissions") is None
 
 

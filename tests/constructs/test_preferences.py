@@ -446,7 +446,6 @@ def test_preferences_of_another_stack_make_an_import_of_what_it_owns(make_app: M
 
     SessionManagerPermissions(ours, "Permissions", role=existing_role(ours), preferences=found)
 
-    statements = policy(ours)["PolicyDocument"]["Statement"]
-    assert statements[-1]["Resource"] == {
+    assert policy(ours)["PolicyDocument"]["Statement"][-1]["Resource"] == {
         "Fn::ImportValue": "Theirs:ExportsOutputFnGetAttKey961B73FDArn5A860C43"
     }

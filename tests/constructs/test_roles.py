@@ -230,9 +230,8 @@ OF_ANOTHER_ACCOUNT: Final[dict[str, Callable[[cdk.Stack, cdk.Stack], object]]] =
 @pytest.mark.parametrize("kind", OF_ANOTHER_ACCOUNT)
 def test_a_role_of_another_account_is_refused(stack_here: cdk.Stack, kind: str) -> None:
     there = cdk.Stack(app_of(stack_here), "Other", env=ELSEWHERE)
-    target = OF_ANOTHER_ACCOUNT[kind](stack_here, there)
     with pytest.raises(ValueError, match=f"belongs to account {OTHER_ACCOUNT}"):
-        permit(stack_here, target)
+        permit(stack_here, OF_ANOTHER_ACCOUNT[kind](stack_here, there))
 
 
 def test_a_role_of_another_account_is_refused_beside_its_namesake(stack_here: cdk.Stack) -> None:
@@ -243,9 +242,8 @@ def test_a_role_of_another_account_is_refused_beside_its_namesake(stack_here: cd
 
 @pytest.mark.parametrize("name", ["Existing", "DUMMY_ARN"])
 def test_a_role_really_of_the_dummys_account_is_refused(stack_here: cdk.Stack, name: str) -> None:
-    role = role_by_arn(stack_here, role_arn(name, "123456789012"))
     with pytest.raises(ValueError, match="belongs to account 123456789012"):
-        permit(stack_here, role)
+        permit(stack_here, role_by_arn(stack_here, role_arn(name, "123456789012")))
 
 
 # roles that others create (iam.Role.customize_roles)

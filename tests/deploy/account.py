@@ -57,8 +57,7 @@ class Account:
 
     @cached_property
     def _clients(self) -> dict[str, Any]:
-        services = ("iam", "kms", "logs", "s3")
-        return {name: self.aws.client(name, region=REGION) for name in services}
+        return {name: self.aws.client(name, region=REGION) for name in ("iam", "kms", "logs", "s3")}
 
     def make(self, world: World) -> Made:
         """Make the resources that the world describes."""
@@ -72,17 +71,15 @@ class Account:
             self._made[found] = made.names
         made.names |= self._made[found]
         if world.record is None or world.record["InstanceId"] != HYBRID:
-            backend = ec2_backends[ACCOUNT][REGION]
-            backend.reset()
+            ec2_backends[ACCOUNT][REGION].reset()
             _Network(self.ec2.client("ec2", region=REGION), made).make()
         return made
 
     def _preferences(self, made: Made, number: int) -> None:
         """The key, the bucket and the log groups."""
-        key = made.world.answers["kms:describe_key"]["KeyMetadata"]
         kms, s3, logs = (self._clients[name] for name in ("kms", "s3", "logs"))
         arn = kms.create_key()["KeyMetadata"]["Arn"]
-        if key["KeyState"] == "Disabled":
+        if made.world.answers["kms:describe_key"]["KeyMetadata"]["KeyState"] == "Disabled":
             kms.disable_key(KeyId=arn)
         made.names |= {KEY: arn, BUCKET: f"{BUCKET}-{number}", GROUP: f"{GROUP}-{number}"}
         bucket, here = made.names[BUCKET], {"LocationConstraint": REGION}

@@ -69,8 +69,7 @@ def several(stack: cdk.Stack) -> None:
 
 def across(stack: cdk.Stack) -> None:
     other = cdk.Stack(stack, "Other", env=ENVIRONMENTS[stack.node.id.removeprefix("Across")])
-    key = kms.Key(other, "Key")
-    permit(stack, lambda _: owned_role(other), encryption_key=key)
+    permit(stack, lambda _: owned_role(other), encryption_key=kms.Key(other, "Key"))
 
 
 def reported(stack: cdk.Stack) -> None:
@@ -154,8 +153,7 @@ def operate_user(stack: cdk.Stack, **access: bool) -> None:
 def operators_of_two(stack: cdk.Stack) -> None:
     role = iam.Role(stack, "Operators", assumed_by=iam.AccountRootPrincipal())
     for name in ("One", "Two"):
-        preferences = SessionPreferences(stack, name)
-        preferences.grant_start_session(role, instance_tags={"team": name})
+        SessionPreferences(stack, name).grant_start_session(role, instance_tags={"team": name})
 
 
 INSTANCE_ARN = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcdef0"
@@ -266,8 +264,7 @@ def main() -> None:
     for place, env in ENVIRONMENTS.items():
         for name, build in BUILDS.items():
             build(cdk.Stack(app, name + place, env=env))
-    stage = cdk.Stage(app, "Stage", env=HERE)
-    stack = cdk.Stack(stage, "Stack")
+    stack = cdk.Stack(cdk.Stage(app, "Stage", env=HERE), "Stack")
     profile = lookup_instance_profile(stack, "Profile", instance_profile_name="Existing")
     SessionManagerPermissions(stack, "Permissions", instance_profile=profile)
     cdk.Validations.of(app).add_plugins(SessionManagerReadiness(strict=False, network=True))

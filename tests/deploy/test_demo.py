@@ -83,8 +83,7 @@ def assert_shows_before_and_after(output: str) -> None:
         (label, [*words, was])
         for (label, words), (_, [was]) in zip(answers(after), answers(before), strict=True)
     ]
-    calls = re.findall(r"let through: (.*)", output)
-    assert calls == [
+    assert re.findall(r"let through: (.*)", output) == [
         "s3:ListBucket, its team's",
         "kms:Decrypt, the key, s3:GetEncryptionConfiguration, s3:ListBucket, its team's",
         "s3:ListBucket, its team's",

@@ -80,8 +80,7 @@ class Target:
         """The folder with the stack, synthesized; it may wait for a condition after the policy."""
         number = len(list(self.folder.iterdir()))
         app = legacy_app(self.folder / str(number))
-        account = self.profile.role_arn.split(":")[4]
-        env = cdk.Environment(account=account, region=REGION)
+        env = cdk.Environment(account=self.profile.role_arn.split(":")[4], region=REGION)
         stack = cdk.Stack(app, stack_name or self.stack, env=env)
         permissions = SessionManagerPermissions(
             stack,
@@ -112,8 +111,7 @@ class Target:
         before = len(self.events())
         self.start(app)
         until(lambda: self.status() == status)
-        reasons = [one.get("ResourceStatusReason", "") for one in self.events()[before:]]
-        return "\n".join(reasons)
+        return "\n".join(one.get("ResourceStatusReason", "") for one in self.events()[before:])
 
     def delete(self) -> None:
         stacks.delete(self.profile.aws, self.stack)

@@ -235,8 +235,7 @@ def test_the_command_answers_who_installs_it(
     key = made_user(aws, "operator", json.dumps(everything))
     lead_to_the_internet(profile)
     instance = launch(profile)
-    script = newcomer.from_checkout(VERIFY.replace("i-0123456789abcdef0", instance))
-    lines = script.splitlines()
+    lines = newcomer.from_checkout(VERIFY.replace("i-0123456789abcdef0", instance)).splitlines()
 
     with systems_manager({instance: profile}) as address:
         said = newcomer.run(

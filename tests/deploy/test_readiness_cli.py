@@ -65,9 +65,8 @@ def synth(folder: Path, text: str, *stacks: str) -> Synth:
     left_out = ("AWS_", "CDK_", "PYTEST_")
     inherited = {name: one for name, one in os.environ.items() if not name.startswith(left_out)}
     own = {"CDK_HOME": str(folder / "cdk-home"), "CDK_DISABLE_CLI_TELEMETRY": "true"}
-    env = inherited | FOR_PROCESSES | own | {"NO_COLOR": "1"}
     arguments = ("synth", *stacks, "--quiet", "--no-notices", f"--app={run_by}")
-    done = run(CLI, *arguments, cwd=folder, env=env)
+    done = run(CLI, *arguments, cwd=folder, env=inherited | FOR_PROCESSES | own | {"NO_COLOR": "1"})
     return Synth(done.returncode, done.stdout + done.stderr)
 
 
