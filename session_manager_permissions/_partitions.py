@@ -28,7 +28,7 @@ https://docs.aws.amazon.com/general/latest/gr/rande.html
 """
 _ORDINARY: Final = Partition("aws", "amazonaws.com")
 
-NAMES: Final = frozenset(one.name for one in (_ORDINARY, *_PARTITIONS.values()))
+KNOWN: Final = frozenset(one.name for one in (_ORDINARY, *_PARTITIONS.values()))
 """The names of the partitions."""
 
 SUFFIXES: Final = (*dict.fromkeys(one.suffix for one in (_ORDINARY, *_PARTITIONS.values())),)

@@ -125,7 +125,7 @@ class Node:
     def may_be_connected(self) -> bool:
         """Tell whether the agent may hold a connection, as far as AWS answers."""
         if isinstance(self.connection, CannotAsk):
-            return self.online or isinstance(self.record, CannotAsk)
+            return self.ping not in _NOT_ONLINE or isinstance(self.record, CannotAsk)
         return self.connected
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _limits, _needs
-from session_manager_permissions._partitions import NAMES, partition_of
+from session_manager_permissions._partitions import KNOWN, partition_of
 
 from .asking import CannotAsk
 from .keys import of_aws
@@ -90,7 +90,7 @@ def _partition(options: Namespace) -> str:
     found |= {options.partition} if options.partition else set()
     of_region = partition_of(options.region or "")
     # A region of a partition that is not known yet has a name like those of `aws`.
-    if of_region and (of_region.name != "aws" or found <= NAMES):
+    if of_region and (of_region.name != "aws" or found <= KNOWN):
         found.add(of_region.name)
     if len(found) > 1:
         raise CannotAsk(
