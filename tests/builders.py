@@ -76,11 +76,15 @@ def linux() -> ec2.IMachineImage:
     return ec2.MachineImage.latest_amazon_linux2023()
 
 
+def machine(scope: Construct) -> dict[str, Any]:
+    """What an instance and a group need."""
+    return {"vpc": network(scope), "instance_type": SIZE, "machine_image": linux()}
+
+
 def instance(
     scope: Construct, construct_id: str = "Instance", role: iam.IRole | None = None
 ) -> ec2.Instance:
-    given: Any = {"vpc": network(scope), "instance_type": SIZE, "machine_image": linux()}
-    return ec2.Instance(scope, construct_id, role=role, **given)
+    return ec2.Instance(scope, construct_id, role=role, **machine(scope))
 
 
 def l1_profile(

@@ -38,11 +38,16 @@ def resources(stack: cdk.Stack, kind: str) -> dict[str, dict[str, Any]]:
     return {name: body for name, body in found.items() if body["Type"] == kind}
 
 
-def policy(stack: cdk.Stack) -> dict[str, Any]:
-    """The properties of the one policy in the stack's template."""
-    (found,) = resources(stack, "AWS::IAM::Policy").values()
+def only(stack: cdk.Stack, kind: str) -> dict[str, Any]:
+    """The properties of the one resource of the type in the stack's template."""
+    (found,) = resources(stack, kind).values()
     properties: dict[str, Any] = found["Properties"]
     return properties
+
+
+def policy(stack: cdk.Stack) -> dict[str, Any]:
+    """The properties of the one policy in the stack's template."""
+    return only(stack, "AWS::IAM::Policy")
 
 
 def statements(stack: cdk.Stack) -> dict[str, dict[str, Any]]:

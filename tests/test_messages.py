@@ -227,14 +227,11 @@ def before_an_aspect(w: World) -> None:
     cdk.Aspects.of(w.stack).add(MakeProfile())
 
 
-def over_a_node_group(w: World) -> None:
-    l1_nodes(w.stack, "worker")
-    SessionManagerFleet(w.stack, "Fleet", strict=True)
+def over(make: Callable[[cdk.Stack], object], *, strict: bool) -> Cause:
+    """Make a fleet of a stack with this in it."""
 
-
-def of_a_bare_resource(*, strict: bool) -> Cause:
     def does(w: World) -> object:
-        bare_profile(w.stack)
+        make(w.stack)
         return SessionManagerFleet(w.stack, "Fleet", strict=strict)
 
     return does
@@ -350,10 +347,9 @@ def operator(given: str) -> Cause:
     return does
 
 
-def with_a_key_policy_of_no_json(_: World) -> None:
-    account = nodes.World()
-    account.has("kms:get_key_policy", {"Policy": "<html>"})
-    asking.answered(key_policy(nodes.session_in(account), nodes.KEY).error)
+def with_a_key_policy_of_no_json(w: World) -> None:
+    w.account.has("kms:get_key_policy", {"Policy": "<html>"})
+    asking.answered(key_policy(nodes.session_in(w.account), nodes.KEY).error)
 
 
 def after_all_calls(w: World) -> None:
@@ -400,14 +396,9 @@ def says_no(operation: str, code: str) -> Cause:
     return has_answer(f"iam:{xform_name(operation)}", error)
 
 
-def fails_by(error: Exception) -> Cause:
-    """Have boto3 raise this error in place of an answer to `iam:GetRole`."""
-    return has_answer("iam:get_role", error)
-
-
-def fails(error: Exception) -> Cause:
-    """Run `verify` of a role, where boto3 raises this error."""
-    return command("--role web", fails_by(error))
+def fails(error: Exception, line: str = "--role web") -> Cause:
+    """Run `verify` of a role, where boto3 raises this error in place of an answer."""
+    return command(line, has_answer("iam:get_role", error))
 
 
 def refusing(code: str) -> Cause:
@@ -419,10 +410,6 @@ def is_not_read(w: World) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     w.patch.setattr(sys, "stdout", w.exits.enter_context(os.fdopen(writer, "w")))
-
-
-def has_no_standard_output(w: World) -> None:
-    w.patch.setattr(sys, "stdout", None)
 
 
 def of_document(kind: str, **inputs: object) -> Cause:
@@ -574,8 +561,9 @@ FLEETS: Final = {
             eks.Nodegroup.from_nodegroup_name(w.stack, "Nodes", "workers"))),
     "a stage below a fleet that has no fleet of its own": over_a_stage,
     "a profile that an Aspect makes after CDK has visited the fleet": before_an_aspect,
-    "a profile that a fleet with `strict=True` can't attach to": of_a_bare_resource(strict=True),
-    "a node group whose role is not given by its ARN, and a strict fleet": over_a_node_group,
+    "a profile that a fleet with `strict=True` can't attach to": over(bare_profile, strict=True),
+    "a node group whose role is not given by its ARN, and a strict fleet": over(
+        lambda s: l1_nodes(s, "worker"), strict=True),
     "a fleet with `strict=True` that covers nothing": lambda w: SessionManagerFleet(
         w.app, "Fleet", strict=True),
 }  # fmt: skip
@@ -646,13 +634,11 @@ WARNINGS: Final = {
             s, "LogGroup", f"arn:aws:logs:{REGION}:{OTHER_ACCOUNT}:log-group:/session/logs")),
     "an L1 role that has a condition": on_a_condition,
     "an L1 endpoint that has a condition": beside_an_endpoint_on_a_condition,
-    "a profile that a fleet can't attach to": of_a_bare_resource(strict=False),
+    "a profile that a fleet can't attach to": over(bare_profile, strict=False),
     "a fleet that covers nothing": lambda w: SessionManagerFleet(w.stack, "Fleet"),
     "a construct without compute in `exclude` of a fleet": over_an_idle_exclusion,
     "`ssm-user` for `run_as_user`": preferences(run_as_user="ssm-user"),
 }  # fmt: skip
-IN_REGION: Final = "--role web --region eu-wst-1"
-THEIR_ROLE: Final = role_arn("team/web-server", OTHER_ACCOUNT)
 BY_SCP: Final = "x with an explicit deny in a service control policy: arn:aws:organizations::1:p"
 AWS_MANAGED: Final = key_arn(resource="alias/aws/ssm")
 ROOT_USER: Final = {"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:root"}
@@ -742,8 +728,8 @@ VERIFY: Final = {
         "--role web", has_answer("iam:get_role", {"Role": {"Arn": "no ARN of a role/web"}})),
     "a key policy that is not JSON": with_a_key_policy_of_no_json,
     "a key policy, after all the calls that a diagnosis makes": after_all_calls,
-    "a misspelt region, whose endpoint has no address": command(
-        IN_REGION, fails_by(errors.EndpointConnectionError(endpoint_url="https://iam"))),
+    "a misspelt region, whose endpoint has no address": fails(
+        errors.EndpointConnectionError(endpoint_url="https://iam"), "--role web --region eu-wst-1"),
     "no network, and no region": fails(errors.EndpointConnectionError(endpoint_url="https://iam")),
     "a sign-in of IAM Identity Center that AWS refuses": fails(
         nodes.refusal("GetRoleCredentials", "UnauthorizedException", "No access")),
@@ -758,8 +744,8 @@ VERIFY: Final = {
     "credentials that have expired": refusing("ExpiredToken"),
     "credentials that have expired, or a clock that is wrong": refusing("RequestExpired"),
     "a wrong secret key, or a clock that is wrong": refusing("SignatureDoesNotMatch"),
-    "a call that a policy of the organization denies": command("--role web", has_answer(
-        "iam:get_role", nodes.refusal("GetRole", "AccessDenied", BY_SCP))),
+    "a call that a policy of the organization denies": fails(
+        nodes.refusal("GetRole", "AccessDenied", BY_SCP)),
     "a region that is not enabled": command(
         "--role web --region me-south-1", says_no("GetRole", "UnrecognizedClientException")),
     "a region in capital letters, in which AWS knows no credentials": command(
@@ -767,7 +753,8 @@ VERIFY: Final = {
     "a call that AWS refuses": refusing("Throttling"),
     "an action that IAM does not answer": command("--role web-server", leaves_an_answer_out),
     "a `--role` that does not exist": refusing("NoSuchEntity"),
-    "a `--role` of another account": command(f"--role {THEIR_ROLE}"),
+    "a `--role` of another account": command(
+        f"--role {role_arn('team/web-server', OTHER_ACCOUNT)}"),
     "a `--role` that is service-linked": command("--role Ssm", lambda w: setattr(
         w.account, "of_role", {"Arn": role_arn("aws-service-role/ssm.amazonaws.com/Ssm")})),
     "an `--instance-profile` that does not exist": command(
@@ -782,7 +769,8 @@ VERIFY: Final = {
         "--role web-server", refuses("iam:SimulatePrincipalPolicy", "NoSuchEntity")),
     "a decision of IAM that is not known": command("--role web-server", lambda w: setattr(
         w.account, "decides", lambda _: {"EvalDecision": "perhaps"})),
-    "standard output that is closed": command("--role web-server", has_no_standard_output),
+    "standard output that is closed": command(
+        "--role web-server", lambda w: w.patch.setattr(sys, "stdout", None)),
     "standard output that nobody reads": command("--role web-server", is_not_read),
     "an internal error": fails(RuntimeError("on\ntwo lines")),
 }  # fmt: skip

@@ -19,7 +19,7 @@ from tests.cfn_lint import lint
 from tests.conftest import MakeApp
 from tests.keys import existing_key
 from tests.places import HERE, OTHER_REGION, REGION
-from tests.reading import app_of, lookups, resources, synth, template, warnings
+from tests.reading import app_of, lookups, only, resources, synth, template, warnings
 from tests.roles import existing_role
 from tests.scenarios import SCENARIOS, bucket, group
 from tests.templates import include, parameter, resource
@@ -177,11 +177,10 @@ def test_connections_open_https_between_instances_and_endpoints(stack_here: cdk.
 
     closed.connections.allow_to_default_port(made(stack_here, vpc))
 
-    (ingress,) = resources(stack_here, "AWS::EC2::SecurityGroupIngress").values()
-    (egress,) = resources(stack_here, "AWS::EC2::SecurityGroupEgress").values()
-    for rule in (ingress["Properties"], egress["Properties"]):
+    ingress = only(stack_here, "AWS::EC2::SecurityGroupIngress")
+    for rule in (ingress, only(stack_here, "AWS::EC2::SecurityGroupEgress")):
         assert (rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) == ("tcp", 443, 443)
-    assert [ingress["Properties"]["GroupId"]] == endpoint(stack_here, "ssm")["SecurityGroupIds"]
+    assert [ingress["GroupId"]] == endpoint(stack_here, "ssm")["SecurityGroupIds"]
 
 
 def test_connections_reach_endpoints_that_were_there(stack_here: cdk.Stack) -> None:
@@ -263,17 +262,17 @@ def condition(stack: cdk.Stack) -> cdk.CfnCondition:
     return cdk.CfnCondition(stack, "Has", expression=cdk.Fn.condition_equals(text, "yes"))
 
 
+def on_or_off(stack: cdk.Stack) -> cdk.ICfnConditionExpression:
+    return cdk.Fn.condition_if(condition(stack).logical_id, True, False)  # noqa: FBT003
+
+
 def conditional(stack: cdk.Stack, vpc: ec2.Vpc) -> None:
     l1(stack, vpc).cfn_options.condition = condition(stack)
 
 
 MAYBE: Final[dict[str, Place]] = {
     "a condition": conditional,
-    "private DNS by a condition": lambda s, vpc: l1(
-        s,
-        vpc,
-        private_dns_enabled=cdk.Fn.condition_if(condition(s).logical_id, True, False),  # noqa: FBT003
-    ),
+    "private DNS by a condition": lambda s, vpc: l1(s, vpc, private_dns_enabled=on_or_off(s)),
 }
 BOTH: Final = ["Ssm", "SsmMessages"]
 BEFORE: Final = [

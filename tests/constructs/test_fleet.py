@@ -30,6 +30,7 @@ from tests.builders import (
     l1_nodes,
     l1_profile,
     linux,
+    machine,
     network,
 )
 from tests.cfn_lint import lint
@@ -120,10 +121,6 @@ def failure(construct: Construct) -> str:
 
 class Standard(iam.CfnInstanceProfile):
     """A class of the user's own."""
-
-
-def machine(scope: Construct) -> dict[str, Any]:
-    return {"vpc": network(scope), "instance_type": SIZE, "machine_image": linux()}
 
 
 def in_ecs_capacity(stack: cdk.Stack, role: iam.IRole) -> None:

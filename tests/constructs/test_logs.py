@@ -21,14 +21,15 @@ from session_manager_permissions import (
     SessionManagerPermissions,
     session_manager_statements,
 )
+from tests import templates
 from tests.conftest import MakeApp
 from tests.keys import existing_key, imported_alias, l1_alias, l1_bucket, l2_bucket, owned_alias
 from tests.places import ACCOUNT, ALIAS, HERE, KEY_ID, OTHER_ACCOUNT, REGION, key_arn
 from tests.preference_options import GROUP
 from tests.reading import crosses, statements, warned, warnings
 from tests.roles import existing_role
-from tests.scenarios import BUCKET, BUCKET_ARN, GROUP_ARN
-from tests.templates import ALL_KEYS_HERE, deployed, in_partition, include, include_nested, resource
+from tests.scenarios import BUCKET, BUCKET_ARN, GROUP_ARN, bucket
+from tests.templates import ALL_KEYS_HERE, deployed, in_partition, parameter, resource
 
 MakeBucket = Callable[[cdk.Stack], IBucketRef]
 
@@ -125,39 +126,31 @@ def test_bucket_known_to_be_another_account_s_gets_an_acl_and_such_a_log_group_a
 # The prefix
 
 
-@pytest.fixture(scope="module")
-def bucket() -> s3.IBucket:
-    return s3.Bucket.from_bucket_arn(cdk.Stack(), "Logs", BUCKET_ARN)
-
-
-def objects_below(prefix: str, bucket: s3.IBucket) -> list[str]:
-    found = session_manager_statements(log_bucket=bucket, log_prefix=prefix)
+def objects_below(prefix: str) -> list[str]:
+    found = session_manager_statements(log_bucket=bucket(cdk.Stack()), log_prefix=prefix)
     return {one.sid: one for one in found}["SessionManagerLogObjects"].resources
 
 
 @pytest.mark.parametrize("prefix", ["", "/", "//"])
-def test_empty_prefix_is_the_top_of_the_bucket(bucket: s3.IBucket, prefix: str) -> None:
-    assert objects_below(prefix, bucket) == [f"{BUCKET_ARN}/*"]
+def test_empty_prefix_is_the_top_of_the_bucket(prefix: str) -> None:
+    assert objects_below(prefix) == [f"{BUCKET_ARN}/*"]
     with pytest.raises(ValueError, match="has no bucket"):
         session_manager_statements(log_prefix=prefix)
 
 
 def test_prefix_may_be_a_token(stack_here: cdk.Stack) -> None:
-    parameter = cdk.CfnParameter(stack_here, "Prefix").value_as_string
-    bucket = s3.Bucket.from_bucket_arn(stack_here, "Logs", BUCKET_ARN)
+    prefix = f"/sessions//{parameter(stack_here)}/"
 
-    found = granted(stack_here, log_bucket=bucket, log_prefix=f"/sessions//{parameter}/")
+    found = granted(stack_here, log_bucket=bucket(stack_here), log_prefix=prefix)
 
-    objects = joined(f"{BUCKET_ARN}/sessions/", {"Ref": "Prefix"}, "/*")
+    objects = joined(f"{BUCKET_ARN}/sessions/", {"Ref": "Given"}, "/*")
     assert found["SessionManagerLogObjects"]["Resource"] == objects
 
 
 @pytest.mark.parametrize("rest", ["/*", "/${aws:userid}", "?", "/.."])
-def test_the_rest_after_a_token_is_checked(stack: cdk.Stack, bucket: s3.IBucket, rest: str) -> None:
-    parameter = cdk.CfnParameter(stack, "Prefix").value_as_string
-
+def test_the_rest_after_a_token_is_checked(stack: cdk.Stack, rest: str) -> None:
     with pytest.raises(ValueError, match=r"^log_prefix "):
-        objects_below(parameter + rest, bucket)
+        objects_below(parameter(stack) + rest)
 
 
 # The bucket's key
@@ -189,10 +182,6 @@ def imported_with(stack: cdk.Stack, key: kms.IKey) -> s3.IBucket:
     return s3.Bucket.from_bucket_attributes(stack, "Logs", bucket_name=BUCKET, encryption_key=key)
 
 
-def parameter(stack: cdk.Stack) -> str:
-    return cdk.CfnParameter(stack, "KeyId").value_as_string
-
-
 ALL_KEYS: Final = key_arn(resource="key/*")
 KEYS_OF_BUCKETS: Final[dict[str, tuple[MakeBucket, object]]] = {
     "owned": (lambda s: s3.Bucket(s, "Logs", encryption_key=kms.Key(s, "Key")), PLAIN_KEY),
@@ -216,7 +205,7 @@ KEYS_OF_BUCKETS: Final[dict[str, tuple[MakeBucket, object]]] = {
     "l1-arn": (lambda s: l1_bucket(s, key_arn()), key_arn()),
     "l1-id": (lambda s: l1_bucket(s, KEY_ID), KEY_HERE),
     "l1-arn-with-a-token": (lambda s: l1_bucket(s, key_arn(resource=f"key/{parameter(s)}")),
-        joined(key_arn(resource="key/"), {"Ref": "KeyId"})),
+        joined(key_arn(resource="key/"), {"Ref": "Given"})),
     "l1-alias": (lambda s: l1_bucket(s, ALIAS), KEYS_HERE),
     "l1-alias-arn": (lambda s: l1_bucket(s, key_arn(resource=ALIAS)), ALL_KEYS),
 }  # fmt: skip
@@ -283,7 +272,7 @@ def included(stack: cdk.Stack, folder: Path, key_id: object) -> CfnInclude:
     default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key_id}
     encryption = {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": default}]}
     maybe = {"Fn::If": ["Wanted", encryption, {"Ref": "AWS::NoValue"}]}
-    return include(
+    return templates.include(
         stack,
         folder,
         Parameters={"Given": {"Type": "String"}},
@@ -345,7 +334,7 @@ def test_bucket_and_group_of_a_template_that_is_included(
 
 def test_a_bucket_s_key_in_a_nested_template_is_granted(stack: cdk.Stack, tmp_path: Path) -> None:
     included(stack, tmp_path, {"Fn::Sub": "${Key.Arn}"})  # the file, and keys of the same ids
-    inside = include_nested(stack, tmp_path / "template.json")
+    inside = templates.include_nested(stack, tmp_path / "template.json")
     bucket = cast("s3.CfnBucket", inside.included_template.get_resource("Bucket"))
 
     found = {one.sid: one for one in session_manager_statements(log_bucket=bucket)}
@@ -416,13 +405,12 @@ def test_log_group_gets_each_action_on_the_resource_it_takes(
 
 @pytest.mark.parametrize("given", [GROUP_ARN, f"{GROUP_ARN}:*"])
 def test_log_group_whose_arn_is_a_token(stack_here: cdk.Stack, given: str) -> None:
-    name = cdk.CfnParameter(stack_here, "Group").value_as_string
-    group = logs.LogGroup.from_log_group_arn(stack_here, "Imported", name)
+    group = logs.LogGroup.from_log_group_arn(stack_here, "Imported", parameter(stack_here))
 
     found = granted(stack_here, log_group=group)
 
-    assert deployed(found["SessionManagerLogStreams"]["Resource"], Group=given) == GROUP_ARN
-    assert deployed(found["SessionManagerLogEvents"]["Resource"], Group=given) == f"{GROUP_ARN}:*"
+    assert deployed(found["SessionManagerLogStreams"]["Resource"], Given=given) == GROUP_ARN
+    assert deployed(found["SessionManagerLogEvents"]["Resource"], Given=given) == f"{GROUP_ARN}:*"
 
 
 def test_a_policy_in_another_stack(make_app: MakeApp, references: dict[str, object]) -> None:

@@ -30,7 +30,7 @@ from tests.preference_options import (
     Given,
     given_preferences,
 )
-from tests.reading import policy, resources, template, warned, warnings
+from tests.reading import only, policy, resources, template, warned, warnings
 from tests.roles import existing_role
 from tests.scenarios import ALIAS_ARN, BUCKET
 from tests.templates import deployed, in_partition, parameter
@@ -44,9 +44,7 @@ def preferences(stack: cdk.Stack, **arguments: Any) -> SessionPreferences:  # no
 
 def document(stack: cdk.Stack) -> dict[str, Any]:
     """The properties of the one document in the stack's template."""
-    (found,) = resources(stack, "AWS::SSM::Document").values()
-    properties: dict[str, Any] = found["Properties"]
-    return properties
+    return only(stack, "AWS::SSM::Document")
 
 
 def inputs(stack: cdk.Stack) -> dict[str, Any]:

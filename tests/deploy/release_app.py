@@ -190,13 +190,8 @@ def fleet_on_condition(stack: cdk.Stack) -> None:
     SessionManagerFleet(stack, "Fleet")
 
 
-def fleet_of_instances(stack: cdk.Stack) -> None:
-    instance(stack)
-    SessionManagerFleet(stack, "Fleet")
-
-
-def fleet_of_fixed_role(stack: cdk.Stack) -> None:
-    instance(stack, role=role_by_arn(stack, role_arn("Fixed"), mutable=False))
+def fleet_of_instance(stack: cdk.Stack, make_role: Make = lambda _: None) -> None:
+    instance(stack, role=make_role(stack))
     SessionManagerFleet(stack, "Fleet")
 
 
@@ -211,8 +206,10 @@ def fleet_of_two_stacks(stack: cdk.Stack) -> None:
 FLEETS: dict[str, Build] = {
     "Fleet": fleet,
     "FleetOnCondition": fleet_on_condition,
-    "FleetOfInstances": fleet_of_instances,
-    "FleetOfFixedRole": fleet_of_fixed_role,
+    "FleetOfInstances": fleet_of_instance,
+    "FleetOfFixedRole": lambda s: fleet_of_instance(
+        s, lambda s: role_by_arn(s, role_arn("Fixed"), mutable=False)
+    ),
     "FleetOfTwoStacks": fleet_of_two_stacks,
 }
 

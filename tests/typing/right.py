@@ -50,8 +50,7 @@ def profiles(
     l1.with_(access, SessionManagerAccess())
     looked_up.with_(access)
     nodes.with_(access)
-    l1_nodes = eks.CfnNodegroup(app, "Nodes", cluster_name="c", node_role="arn", subnets=["a"])
-    l1_nodes.with_(access)
+    eks.CfnNodegroup(app, "L1", cluster_name="c", node_role="arn", subnets=["a"]).with_(access)
     cdk.Mixins.of(app).apply(access)
     assert_type(access.supports(owned), bool)
 
@@ -62,10 +61,9 @@ def keys(permissions: SessionManagerPermissions, owned: kms.Key, imported: kms.I
     session_manager_statements(encryption_key=imported)
     session_manager_statements(encryption_key=l1)
     alias = kms.Alias(permissions, "Alias", alias_name="sessions", target_key=imported)
-    imported_alias = kms.Alias.from_alias_name(permissions, "Imported", "alias/sessions")
-    l1_alias = kms.CfnAlias(permissions, "L1Alias", alias_name="alias/a", target_key_id=l1.ref)
     permissions.add_encryption_key(alias)
-    permissions.add_encryption_key(imported_alias)
+    permissions.add_encryption_key(kms.Alias.from_alias_name(alias, "Imported", "alias/sessions"))
+    l1_alias = kms.CfnAlias(permissions, "L1Alias", alias_name="alias/a", target_key_id=l1.ref)
     permissions.add_encryption_key(l1_alias)
 
 
