@@ -232,7 +232,7 @@ def in_vpcs(written: object) -> Parts:
 
 
 BY_REGION: Final = {"Fn::Sub": "ssm.${AWS::Region}.${AWS::URLSuffix}"}
-DIFFERS: Final = record(AliasTarget={"DNSName": "example.com"})
+ELSEWHERE: Final[Parts] = {"AliasTarget": {"DNSName": "example.com"}}
 BY_CNAME: Final[Parts] = {
     "AliasTarget": None,
     "Type": "CNAME",
@@ -256,10 +256,12 @@ ZONES: Final[list[Row]] = [
     ("of all AWS, with another record", zoned(AWS_NAME, record("kms.amazonaws.com")), UNKNOWN),
     ("a group of records", zoned(SSM, records(record("a." + SSM), record())), OPEN),
     ("a group of records by parameter", zoned(SSM, record_group(GIVEN)), UNKNOWN),
-    ("a group with records that differ", zoned(SSM, records(record(), DIFFERS)), UNKNOWN),
+    ("a group with records that differ",
+     zoned(SSM, records(record(), record(**ELSEWHERE))), UNKNOWN),
     ("a record of IPv6", zoned(SSM, record(Type="AAAA")), UNKNOWN),
     ("a record of another service's endpoint", zoned(SSM, record(endpoint_="Messages")), UNKNOWN),
     ("a record by an alias", zoned(SSM, record(**BY_CNAME)), OPEN),
+    ("a record with a comment", zoned(SSM, record(**ELSEWHERE, Comment=ref("Ssm"))), UNKNOWN),
     ("a record for one continent", zoned(SSM, record(SetIdentifier="Asia")), UNKNOWN),
     ("of VPCs, one by a macro", in_vpcs([{"Fn::Transform": {"Name": "M"}}]), UNKNOWN),
     ("of VPCs, one by id", in_vpcs([{"VPCId": "vpc-1"}]), UNKNOWN),

@@ -12,7 +12,7 @@ from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import Reference, Zone
 from session_manager_permissions._partitions import SUFFIXES
 from session_manager_permissions._patterns import ARN_PART, any_matches, may_match
-from session_manager_permissions._readiness.parts import VPC, PartKind
+from session_manager_permissions._readiness.parts import VPC, PartKind, inner
 from session_manager_permissions._readiness.templates.functions import UNKNOWN, entries, listed
 from session_manager_permissions._readiness.templates.model import Resource, may_be_equal
 from session_manager_permissions._readiness.templates.texts import as_text
@@ -218,9 +218,10 @@ class NameReader(Reader):
         is_its_name = any_matches([_matches(name, one) for one in names])
         if is_its_name is False or kind not in {"A", "CNAME", UNKNOWN}:
             return set()
+        values = [inner(record, "AliasTarget", "DNSName"), record.get("ResourceRecords")]
         found = {
             one
-            for one in resource.template.mentioned_in(record)
+            for one in resource.template.mentioned_in(values)
             if one.type == "AWS::EC2::VPCEndpoint"
             and service_of(text(one, one.properties.get("ServiceName"))) == (service.name, False)
         }
