@@ -9,11 +9,10 @@ import pytest
 from tables import MEASURED
 
 from .constructs.test_neighbours import written
-from .places import HERE, OTHER_ACCOUNT
+from .places import ALIAS, HERE, OTHER_ACCOUNT
 from .scenarios import PREFIX, SCENARIOS
 from .templates import as_list
 
-ALIAS: Final = "alias/sessions"
 NOT_GRANTED: Final = {
     "ssm:UpdateInstanceInformation": "without `allow_registration` another policy of the role "
     "allows it, or Default Host Management registers the node"

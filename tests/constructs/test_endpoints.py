@@ -22,7 +22,7 @@ from tests.places import HERE, OTHER_REGION, REGION
 from tests.reading import app_of, lookups, only, resources, synth, template, warnings
 from tests.roles import existing_role
 from tests.scenarios import SCENARIOS, bucket, group
-from tests.templates import include, parameter, resource
+from tests.templates import include, names_of_a_parameter, parameter, resource
 
 Place = Callable[[cdk.Stack, ec2.Vpc], object]
 
@@ -384,8 +384,7 @@ GATEWAYS: Final[dict[str, tuple[Place, set[str], int]]] = {
     "in all": (lambda _, vpc: vpc.add_gateway_endpoint("There", service=S3), set(), 0),
     "in the public ones": (lambda _, vpc: vpc.add_gateway_endpoint(
         "There", service=S3, subnets=[PUBLIC]), OF_ISOLATED, 0),
-    "in those of a parameter": (lambda s, vpc: gateway(s, vpc, cdk.CfnParameter(
-        s, "Tables", type="CommaDelimitedList").value_as_list), set(), 1),
+    "in those of a parameter": (lambda s, vpc: gateway(s, vpc, names_of_a_parameter(s)), set(), 1),
     "in none": (lambda s, vpc: gateway(s, vpc, []), OF_ALL, 0),
     "an interface": (lambda s, vpc: l1(s, vpc, "s3", private_dns_enabled=False), OF_ALL, 0),
     "of DynamoDB": (lambda s, vpc: gateway(s, vpc, [

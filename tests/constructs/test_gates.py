@@ -11,7 +11,7 @@ from aws_cdk import aws_iam as iam
 from session_manager_permissions import SessionManagerFleet
 from tests.conftest import ON_LOWEST_CDK, MakeApp, run_python
 from tests.reading import template
-from tests.roles import EC2
+from tests.roles import owned_role
 
 SCRIPT = """
 import sys
@@ -106,9 +106,7 @@ def test_a_fleet_adds_one_resource_and_few_bytes_a_role(make_app: MakeApp, numbe
     def build(*, has_fleet: bool) -> cdk.Stack:
         stack = cdk.Stack(make_app(), "Stack")
         for place in range(number):
-            iam.InstanceProfile(
-                stack, f"Profile{place}", role=iam.Role(stack, f"Role{place}", assumed_by=EC2)
-            )
+            iam.InstanceProfile(stack, f"Profile{place}", role=owned_role(stack, f"Role{place}"))
         if has_fleet:
             SessionManagerFleet(stack, "Fleet")
         return stack

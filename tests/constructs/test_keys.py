@@ -67,8 +67,8 @@ def test_a_key_is_granted_by_its_arn(stack: cdk.Stack, kind: str) -> None:
 
 def test_a_key_imported_by_its_id_is_granted_by_its_arn(stack_here: cdk.Stack) -> None:
     permit(stack_here, kms.CfnKey.from_key_id(stack_here, "Key", KEY_ID))
-    arn = ["arn:", {"Ref": "AWS::Partition"}, f":kms:{REGION}:{ACCOUNT}:key/{KEY_ID}"]
-    assert decrypt(stack_here) == [{"Resource": {"Fn::Join": ["", arn]}}]
+    arn = in_partition(f":kms:{REGION}:{ACCOUNT}:key/{KEY_ID}")
+    assert decrypt(stack_here) == [{"Resource": arn}]
 
 
 def test_a_key_whose_arn_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:

@@ -379,17 +379,15 @@ def test_another_role_can_be_attached_after_one_that_was_refused(stack: cdk.Stac
 
 
 OF_NO_ROLE: Final[dict[str, ProfileOf]] = {
-    "by attributes": lambda s: iam.InstanceProfile.from_instance_profile_attributes(
-        s, "It", instance_profile_arn=PROFILE_ARN
-    ),
-    "a class of one's own": lambda s: ProfileOfOnesOwn(s, "It"),
-    "L1 of two roles": lambda s: l1_profile(s, "One", "Another", construct_id="It"),
+    "by attributes": imported_profile,
+    "a class of one's own": lambda s: ProfileOfOnesOwn(s, "Profile"),
+    "L1 of two roles": lambda s: l1_profile(s, "One", "Another"),
 }
 
 
 @pytest.mark.parametrize("kind", OF_NO_ROLE)
 def test_a_profile_of_which_no_one_role_is_known_is_refused(stack: cdk.Stack, kind: str) -> None:
-    with pytest.raises(ValueError, match=r"^instance_profile 'Stack/It' "):
+    with pytest.raises(ValueError, match=r"^instance_profile 'Stack/Profile' "):
         permit(stack, OF_NO_ROLE[kind](stack))
 
 

@@ -106,8 +106,7 @@ class Account:
         iam.create_instance_profile(InstanceProfileName=profile)
         role = made.names["team/web-server"]
         iam.add_role_to_instance_profile(InstanceProfileName=profile, RoleName=role)
-        backend = ec2_backends[ACCOUNT][REGION]
-        iam_backends[ACCOUNT][backend.partition].create_instance_profile(profile, "/", [])
+        iam_backends[ACCOUNT]["aws"].create_instance_profile(profile, "/", [])
         made.names["instance-profile"] = profile
 
     @staticmethod

@@ -5,10 +5,9 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-from local_aws import CLI, ROOT
+from local_aws import CLI, ROOT, CliRun
 
 from tests.conftest import FOR_PROCESSES, run
 
@@ -39,6 +38,7 @@ server.instance.node.add_dependency(permissions)
 app.synth()
 """
 
+STRICT = BROKEN.replace("Readiness()", "Readiness(strict=True)")
 NESTED = """
 nested = cdk.NestedStack(stack, "Nested")
 iam.InstanceProfile(nested, "Inner", role=iam.Role.from_role_name(nested, "Other", "existing"))
@@ -53,12 +53,7 @@ UNREACHED = "ERROR Session Manager can't reach this instance: "
 UNKNOWN = "INFO it can't be known at synthesis whether Session Manager reaches instances of this "
 
 
-class Synth(NamedTuple):
-    exit_code: int
-    output: str
-
-
-def synth(folder: Path, text: str, *stacks: str) -> Synth:
+def synth(folder: Path, text: str, *stacks: str) -> CliRun:
     app = folder / "app.py"
     app.write_text(text)
     run_by = shlex.join([sys.executable, str(app)])
@@ -67,7 +62,7 @@ def synth(folder: Path, text: str, *stacks: str) -> Synth:
     own = {"CDK_HOME": str(folder / "cdk-home"), "CDK_DISABLE_CLI_TELEMETRY": "true"}
     arguments = ("synth", *stacks, "--quiet", "--no-notices", f"--app={run_by}")
     done = run(CLI, *arguments, cwd=folder, env=inherited | FOR_PROCESSES | own | {"NO_COLOR": "1"})
-    return Synth(done.returncode, done.stdout + done.stderr)
+    return CliRun(done.returncode, done.stdout + done.stderr)
 
 
 def test_output_in_the_readme_is_real_and_its_fixes_mend_the_app(tmp_path: Path) -> None:
@@ -91,9 +86,8 @@ def test_output_in_the_readme_is_real_and_its_fixes_mend_the_app(tmp_path: Path)
 @pytest.mark.parametrize("acknowledged", [False, True])
 def test_a_strict_synth_fails_unless_acknowledged(tmp_path: Path, *, acknowledged: bool) -> None:
     more = f"{NESTED}{ACKNOWLEDGED if acknowledged else ''}app.synth()"
-    strict = BROKEN.replace("Readiness()", "Readiness(strict=True)")
 
-    run = synth(tmp_path, strict.replace("app.synth()", more))
+    run = synth(tmp_path, STRICT.replace("app.synth()", more))
 
     of_id = "   Acknowledge with 'SessionManagerReadiness::"
     assert (UNREACHED in run.output) == (not acknowledged)
@@ -108,11 +102,9 @@ def test_the_cli_reports_what_is_in_a_stage_only_if_it_selects_its_stacks(
     tmp_path: Path, stacks: tuple[str, ...], exit_code: int
 ) -> None:
     """As documented."""
-    strict = BROKEN.replace("Readiness()", "Readiness(strict=True)")
+    in_a_stage = STRICT.replace('Stack(app, "', 'Stack(cdk.Stage(app, "Test"), "')
 
-    run = synth(
-        tmp_path, strict.replace('Stack(app, "', 'Stack(cdk.Stage(app, "Test"), "'), *stacks
-    )
+    run = synth(tmp_path, in_a_stage, *stacks)
 
     assert (UNREACHED in run.output) == (exit_code == 1)
     assert run.exit_code == exit_code
