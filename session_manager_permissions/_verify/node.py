@@ -327,6 +327,11 @@ def running(node: Node) -> Outcome:
     """Check whether the instance runs, and whether its EC2 status checks pass."""
     if node.state is None:
         return RUNNING.of(node.id).skipped("the node is not an EC2 instance")
+    if node.is_closed:
+        service, instead = _WITHOUT_SESSIONS[str(node.manager)]
+        managed = RUNNING.of(node.id, Evidence(_INSTANCES, "Operator.Principal", node.manager))
+        why = f"{service} manages the instance and allows no sessions on it"
+        return managed.failed(why, fix=instead)
     state = Evidence(_INSTANCES, "State.Name", node.state)
     why = f"the instance is {node.state}"
     if not node.runs:
@@ -334,11 +339,6 @@ def running(node: Node) -> Outcome:
         return replace(failed, is_passing=node.state == "pending")
     if node.state != "running":
         return RUNNING.of(node.id, state).unknown(f"{why}, and an agent may run in this state")
-    if node.is_closed:
-        service, instead = _WITHOUT_SESSIONS[str(node.manager)]
-        managed = RUNNING.of(node.id, Evidence(_INSTANCES, "Operator.Principal", node.manager))
-        why = f"{service} manages the instance and allows no sessions on it"
-        return managed.failed(why, fix=instead)
     return _by_status_checks(node, state)
 
 
