@@ -494,7 +494,8 @@ STATES: Final = {
            ("ecs", "certainly not registered", "connected? registered? instance-running",
             (NEVER, refusing(CONNECTIONS))),
            *((of, "stopped", "connected registered instance-running",
-              (NEVER, instance(State={"Name": "stopped"}))) for of in ("ecs", "workspaces-instances")),
+              (NEVER, instance(State={"Name": "stopped"})))
+             for of in ("ecs", "workspaces-instances")),
            ("workspaces-instances", "never registered", "connected registered agent?", (NEVER,)),
            ("bedrock-agentcore", "impaired", "connected registered instance-running",
             (NEVER, statuses(nodes.status("impaired")))))},
