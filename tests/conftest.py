@@ -42,9 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     so that the setup of a module there runs only once.
     """
     items.sort(
-        key=lambda item: (
-            item.get_closest_marker("packaging") is None and item.path.name not in LONGEST
-        )
+        key=lambda one: not (one.get_closest_marker("packaging") or one.path.name in LONGEST)
     )
     for item in items:
         # The unit tests reach each branch, and a trace takes as long as what it traces.

@@ -66,12 +66,8 @@ def test_without_context_it_shows_the_example(tmp_path: Path) -> None:
 
 def test_it_needs_no_bootstrap(tmp_path: Path) -> None:
     assert "Parameters" not in build(tmp_path, {"role": "Existing"})[1]
-    manifest = json.loads((tmp_path / "cdk.out" / "manifest.json").read_text())
-    (stack,) = (
-        artifact
-        for artifact in manifest["artifacts"].values()
-        if artifact["type"] == "aws:cloudformation:stack"
-    )
+    artifacts = json.loads((tmp_path / "cdk.out" / "manifest.json").read_text())["artifacts"]
+    (stack,) = (one for one in artifacts.values() if one["type"] == "aws:cloudformation:stack")
     assert stack["environment"] == f"aws://{ACCOUNT}/{REGION}"
     needs = {"assumeRoleArn", "requiresBootstrapStackVersion", "stackTemplateAssetObjectUrl"}
     assert not needs & stack["properties"].keys()

@@ -70,11 +70,8 @@ def by_plugin(paths: Iterable[Path]) -> set[tuple[str, str, str]]:
 
 def stacks(folder: Path) -> list[Path]:
     """The templates of the stacks of an app, and of its stages."""
-    return [
-        path
-        for path in sorted(folder.rglob("*.template.json"))
-        if not path.name.endswith(".nested.template.json")
-    ]
+    found = sorted(folder.rglob("*.template.json"))
+    return [path for path in found if not path.name.endswith(".nested.template.json")]
 
 
 @pytest.mark.parametrize("app", APPS)

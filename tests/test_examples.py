@@ -49,10 +49,8 @@ def synthesized(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
             env={"CDK_OUTDIR": str(folder / "cdk.out"), "CDK_CONTEXT_JSON": json.dumps(context)},
         )
         assert done.returncode == 0, done.stderr
-        return {
-            path.name: json.loads(path.read_text())
-            for path in sorted((folder / "cdk.out").rglob("*.template.json"))
-        }
+        made = sorted((folder / "cdk.out").rglob("*.template.json"))
+        return {path.name: json.loads(path.read_text()) for path in made}
 
     return templates
 
@@ -257,12 +255,8 @@ def test_a_build_fails_for_one_without_an_answer(synthesized: Synthesized, tmp_p
 
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.splitlines() == ["No answer of:", "444455556666"]
-    assert {path.name for path in uploaded.iterdir()} == {
-        "222233334444.json",
-        "333344445555.json",
-        "index.html",
-        "to",
-    }
+    answers = {"222233334444.json", "333344445555.json"}
+    assert {path.name for path in uploaded.iterdir()} == {*answers, "index.html", "to"}
     assert re.fullmatch(r"s3://results/\d{4}-\d\d-\d\d\n", (uploaded / "to").read_text())
     config = configparser.ConfigParser()
     config.read(folder / "config")

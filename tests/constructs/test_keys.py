@@ -72,12 +72,8 @@ def test_a_key_imported_by_its_id_is_granted_by_its_arn(stack_here: cdk.Stack) -
 
 
 def test_a_key_whose_arn_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
-    arn, key_id = (parameter(stack, name) for name in ("Arn", "Id"))
-    permit(
-        stack,
-        kms.Key.from_key_arn(stack, "ByArn", arn),
-        existing_key(stack, "ById", resource=f"key/{key_id}"),
-    )
+    by_arn = kms.Key.from_key_arn(stack, "ByArn", parameter(stack, "Arn"))
+    permit(stack, by_arn, existing_key(stack, "ById", resource=f"key/{parameter(stack, 'Id')}"))
     by_id = {"Fn::Join": ["", [key_arn(resource="key/"), {"Ref": "Id"}]]}
     assert decrypt(stack) == [{"Resource": [{"Ref": "Arn"}, by_id]}]
 
@@ -152,12 +148,9 @@ def test_keys_and_each_alias_have_their_statements(make_app: MakeApp, *, minimiz
 
 
 def test_aliases_that_only_the_deployment_knows_are_each_let_through(stack: cdk.Stack) -> None:
-    names = [parameter(stack, name) for name in ("One", "Two")]
-    permit(
-        stack,
-        kms.Alias.from_alias_name(stack, "Alias1", names[0]),
-        kms.CfnAlias(stack, "Alias2", alias_name=names[1], target_key_id=KEY_ID),
-    )
+    by_name = kms.Alias.from_alias_name(stack, "Alias1", parameter(stack, "One"))
+    l1 = kms.CfnAlias(stack, "Alias2", alias_name=parameter(stack, "Two"), target_key_id=KEY_ID)
+    permit(stack, by_name, l1)
     assert decrypt(stack) == [on_alias(ALL_KEYS_HERE, {"Ref": name}) for name in ("One", "Two")]
 
 

@@ -16,9 +16,9 @@ def legacy_app(folder: Path) -> cdk.App:
     return cdk.App(outdir=str(folder), analytics_reporting=False, default_stack_synthesizer=by)
 
 
-def until(is_so: Callable[[], bool]) -> None:
-    """Wait until a condition is true, for a minute at most."""
-    deadline = time.monotonic() + 60
+def until(is_so: Callable[[], bool], *, seconds: int = 60) -> None:
+    """Wait until a condition is true, for so many seconds at most."""
+    deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -39,11 +39,8 @@ def start(aws: LocalAws, template: Path) -> str:
     """
     client, name = aws.client("cloudformation"), template.name.partition(".")[0]
     begin = client.create_stack if status(aws, name) is None else client.update_stack
-    begin(
-        StackName=name,
-        TemplateBody=template.read_text(encoding="utf-8"),
-        Capabilities=["CAPABILITY_NAMED_IAM"],
-    )
+    text = template.read_text(encoding="utf-8")
+    begin(StackName=name, TemplateBody=text, Capabilities=["CAPABILITY_NAMED_IAM"])
     return name
 
 

@@ -5,13 +5,14 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from local_aws import ROOT
+
+from .stacks import until
 
 
 @contextmanager
@@ -128,7 +129,4 @@ def test_killed_demo_leaves_no_process(tmp_path: Path) -> None:
         pid = server_pid(read_until(process, "MiniStack on"))
         process.kill()
 
-    deadline = time.monotonic() + 20
-    while is_alive(pid) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not is_alive(pid)
+    until(lambda: not is_alive(pid), seconds=20)

@@ -87,12 +87,8 @@ def test_a_profile_from_first_deploy_to_destroy_by_who_may_do_that_and_nothing_e
     assert profile.can_decrypt(key)
     assert not profile.can_decrypt(other_key)
     assert added_policies(profile) == [policy_name]
-    updated = {
-        one["LogicalResourceId"]
-        for one in events(aws, stack)
-        if one["ResourceType"] == "AWS::IAM::Policy"
-    }
-    assert len(updated) == 1
+    of_policies = [one for one in events(aws, stack) if one["ResourceType"] == "AWS::IAM::Policy"]
+    assert len({one["LogicalResourceId"] for one in of_policies}) == 1
 
     cdk("diff", "--app=cdk.out")
     cdk("destroy", "--force", "--app=cdk.out")

@@ -18,13 +18,11 @@ TEAMS: Final = {"web", "shop"}
 def granted(moto: Moto, role_name: str) -> list[dict[str, Any]]:
     """The statements of a role's inline policies."""
     iam = moto.client("iam")
-    return [
-        statement
-        for name in iam.list_role_policies(RoleName=role_name)["PolicyNames"]
-        for statement in iam.get_role_policy(RoleName=role_name, PolicyName=name)["PolicyDocument"][
-            "Statement"
-        ]
-    ]
+    found: list[dict[str, Any]] = []
+    for name in iam.list_role_policies(RoleName=role_name)["PolicyNames"]:
+        policy = iam.get_role_policy(RoleName=role_name, PolicyName=name)
+        found += policy["PolicyDocument"]["Statement"]
+    return found
 
 
 def launched(moto: Moto) -> list[dict[str, Any]]:
