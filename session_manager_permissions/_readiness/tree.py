@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from functools import cache, cached_property
+from operator import attrgetter
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,7 +39,7 @@ class ConstructTree(Constructs):
         self._resources = cache(self._find_resources)
         self._found = cache(self._find)
         self._before = cache(self._find_before)
-        self._path = cache(_path)
+        self._path = cache(attrgetter("node.path"))
         self._at = cache(self._find_at)
 
     @cached_property
@@ -193,10 +194,6 @@ class ConstructTree(Constructs):
 
 _LIBRARIES: Final = {"abc", "aws_cdk", "builtins", "constructs", "jsii", "typing"}
 """The packages whose classes are not the app's own."""
-
-
-def _path(construct: IConstruct) -> str:
-    return construct.node.path
 
 
 def _classes(construct: object) -> list[str]:
