@@ -115,9 +115,10 @@ def _judged(
             by_policy = path.by_policy or verdicts.POLICY in (one.fault for one in path.problems)
             paths[service] = verdicts.unknown(*matters, *path.decides, by_policy=by_policy)
     opened = {one for one, path in paths.items() if path.state is verdicts.State.OPEN}
-    doubted = [why for one, why in _proven_by(node).items() if one not in opened]
+    reached = _proven_by(node)
     if isinstance(node.connection, CannotAsk) and node.may_be_connected:
-        doubted.append("the agent may be connected")
+        reached = dict.fromkeys(("ssm", "ssmmessages"), "the agent may be connected") | reached
+    doubted = [why for one, why in reached.items() if one not in opened]
     caller = place._replace(calls=(*to_log, *possible))
     paths = {
         service: _as_told(service, path, served[service] if service in vpc.being_created else path)

@@ -549,6 +549,9 @@ DENIED: Final = {
            (f"connected? registered? {CHANNELS}", causes.CONNECTIONS))},
     "one endpoint, without GetConnectionStatus": cause("connected? path-ssmmessages?",
         causes.ONLINE, closed(endpoint("ssm")), refusing(causes.CONNECTIONS)),
+    "no endpoint of what sessions use, without GetConnectionStatus": causes.used(
+        "connected? path-kms path-logs path-s3", causes.ONLINE, closed(*BOTH_ENDPOINTS),
+        refusing(causes.CONNECTIONS)),
     "no public address, without DescribeVpcs": path(
         UNKNOWN, TO_INTERNET, refusing("ec2:DescribeVpcs")),
     "stopped in a subnet that is not described": path(f"instance-running {UNKNOWN}",
