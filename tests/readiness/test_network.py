@@ -492,6 +492,7 @@ def policy_of_ssm(*statements: object) -> Parts:
 
 
 ENDPOINT: Final[list[Row]] = [
+    ("gateway type", of_ssm(VpcEndpointType="Gateway"), MISSING),
     ("another type", of_ssm(VpcEndpointType="GatewayLoadBalancer"), MISSING),
     ("of FIPS", {"Ssm": endpoint("ssm-fips"), "Messages": endpoint("ssmmessages-fips")}, UNKNOWN),
     ("named as in China", of_ssm(ServiceName="cn.com.amazonaws.eu-west-1.ssm"), OPEN),
@@ -508,6 +509,7 @@ ENDPOINT: Final[list[Row]] = [
     ("in a VPC by id, in a group that is associated with it", {"Also": part(
         "SecurityGroupVpcAssociation", GroupId=ref("Admits"), VpcId="vpc-1"),
       **of_ssm(VpcId="vpc-1", SubnetIds=["subnet-1"])}, UNKNOWN),
+    ("in no subnet", of_ssm(SubnetIds=[]), UNKNOWN),
     ("behind a local route, and one to an appliance",
      {**LOCAL, "Way": route(DestinationCidrBlock="10.0.1.0/24", VpcEndpointId="vpce-1")}, UNKNOWN),
     *((f"in subnets by parameter, beside a network ACL that {does}",
