@@ -101,11 +101,11 @@ KINDS: Final = {
     "--log-bucket": Kind(
         lambda stack, name: session_manager_statements(log_bucket=bucket(stack, name)),
         ("abc", "session-logs", "session.logs.1", "Session_Logs", "S" * 255),
-        ("", "ab", "x" * 256, "a/bc", "a bc", "ab*", "äbc", "arn:aws:s3:::logs", "abc\n"),
+        ("", "--", "ab", "x" * 256, "a/bc", "a bc", "ab*", "äbc", "arn:aws:s3:::logs", "abc\n"),
         "s3BucketName"),
     "--log-prefix": Kind(
         lambda s, prefix: session_manager_statements(log_bucket=bucket(s), log_prefix=prefix), (
-        *("web", "/web//a/", "a b", "a..b/.c", "é", "\xa0", "~!@#$%^&()=+[]{};:'\",.<>|\\`"),
+        *("web", "--", "/web//a/", "a b", "a..b/.c", "é", "\xa0", "~!@#$%^&()=+[]{};:'\",.<>|\\`"),
         *("x" * 1024, "é" * 512),
     ), (
         *("a/../b", "..", ".", "./a", "a/..", "*", "a?", "${aws:userid}", "{{web}}", "秘密"),

@@ -111,10 +111,21 @@ def main(
     return CANNOT_ASK
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that keeps `--` as the value of an option. Python before 3.13 drops it."""
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> object:
+        if action.option_strings and arg_strings == ["--"]:
+            value = self._get_value(action, "--")
+            self._check_value(action, value)
+            return value
+        return super()._get_values(action, arg_strings)
+
+
 def _parser(add: Callable[[Subcommands], None] = lambda _: None) -> argparse.ArgumentParser:
     """Make the parser of the command line."""
     about = "Find out whether Session Manager reaches the instances, and if not, why."
-    parser = argparse.ArgumentParser(prog=PROGRAM, description=about)
+    parser: argparse.ArgumentParser = _Parser(prog=PROGRAM, description=about)
     version = f"{PROGRAM} {metadata.version(PROGRAM)}"
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
