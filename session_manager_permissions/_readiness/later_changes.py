@@ -11,7 +11,7 @@ from session_manager_permissions._evaluation import Answer
 
 from .asked import Asked
 from .compute import RUN_CODE
-from .parts import NEVER_READ, Matters, Parts, may_be_one_region, types_deployed
+from .parts import NEVER_READ, Matters, Parts, in_bytes, may_be_one_region, types_deployed
 from .policies import ASSOCIATE, decide
 from .scripts import of_written
 from .templates.functions import UNKNOWN, is_function, quoted
@@ -155,7 +155,7 @@ class LaterChanges:
         # A conformance pack may be in a file. The texts of lists and maps are searched.
         if is_open and (is_function(written) or found.type.endswith("ConformancePack")):
             return True
-        return bool(_ATTACHES.search(f"{known} {quoted(found.acting)}".lower().encode()))
+        return bool(_ATTACHES.search(in_bytes(f"{known} {quoted(found.acting)}")))
 
     def stops_agent(self, resource: Resource) -> str:
         """Name what may stop the agent of instances where a resource is deployed; "" if nothing."""

@@ -123,7 +123,7 @@ class Parts:
         types = [one for one in self.by_type if not _CALLS_NOTHING.match(one)]
         code = self.of_types(types) if self.mention(name) else []
         several = (*self.custom, *self.unread_stacks, *code)
-        texts = (f"{one.type} {one.logical_id} {one.acting}".lower().encode() for one in several)
+        texts = (in_bytes(f"{one.type} {one.logical_id} {one.acting}") for one in several)
         return [one for one, text in zip(several, texts, strict=True) if name.search(text)]
 
     def changed(self, resource: Resource) -> Unknown | None:
@@ -270,6 +270,14 @@ class Parts:
                 except ValueError:
                     pass
         return UnknownValue(decider(value, "CIDR block"), known)
+
+
+def in_bytes(text: str) -> bytes:
+    """Return a text in lower case and in bytes, as patterns of names are.
+
+    JSON can have half of a surrogate pair, which UTF-8 can't.
+    """
+    return text.lower().encode(errors="replace")
 
 
 def _only_reads(resource: Resource) -> bool:

@@ -274,6 +274,7 @@ CHANGES: Final = st.tuples(st.sampled_from(PLACES), st.sampled_from([*FUNCTIONS,
 @settings(BY_CHANCE, max_examples=200)
 @given(changes=st.lists(CHANGES, min_size=1, max_size=3))
 @example(changes=[((*OF_MANAGED, "Resource"), {"Fn::ForEach::Loop": [1]})])
+@example(changes=[(("Resources", "Public", "Type"), "\ud800")])
 def test_odd_templates(tmp_path: Path, changes: list[tuple[tuple[str | int, ...], object]]) -> None:
     body: Any = WHOLE
     for way, value in changes:
