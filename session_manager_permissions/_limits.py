@@ -54,7 +54,8 @@ POLICY: Final = Name("the name of a policy", _IAM, 1, 128)
 BUCKET: Final = Name("the name of an S3 bucket", r"\w.-", 3, 255)
 """Buckets made in us-east-1 before March 2018 may have what a new bucket may not."""
 NEW_BUCKET: Final = re.compile(
-    r"(?!xn--|sthree-|amzn-s3-demo-|.*\.\.|.*-an$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII
+    r"(?!xn--|sthree-|amzn-s3-demo-|.*\.\.|.*-an$|\d+(\.\d+){3}$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
+    re.ASCII,
 )
 """A name that S3 accepts for a new bucket in the global namespace."""
 OTHER_BUCKETS: Final = ("--ol-s3", "--table-s3", "--x-s3", "-s3alias", ".mrap")

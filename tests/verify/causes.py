@@ -739,7 +739,7 @@ LOGS: Final = {
     "no such bucket, not enforced": used("bucket-encryption", NOT_ENFORCED, NO_BUCKET),
     **{f"no such bucket as {name}": used("bucket-encryption", using(s3BucketName=name), NO_BUCKET)
        for name in (f"logs-{ACCOUNT}-{REGION}-an", f"logs-{nodes.OTHER_ACCOUNT}-{REGION}-an",
-                    "Session_Logs", "sthree-logs", "session..logs")},
+                    "Session_Logs", "sthree-logs", "session..logs", "192.168.5.4")},
     "a directory bucket": used(
         "bucket-encryption? log-to-s3?", using(s3BucketName="logs--euw1-az1--x-s3")),
     "no bucket by a denial": used("bucket-encryption? log-to-s3?", refusing(ENCRYPTION)),
